@@ -1,0 +1,1 @@
+"""Numbers only: one file a task, `get_config(variant)` and `sweep()`."""

@@ -1,0 +1,45 @@
+"""Fields that every task has."""
+
+from ml_collections import config_dict
+
+
+def get_config() -> config_dict.ConfigDict:
+    """Returns the engine's fields; a task's config adds `model` and `data`."""
+    config = config_dict.ConfigDict()
+    config.task = ""  # experiments/TASK.py
+    config.seed = 0
+
+    config.batch_size = 1024  # global, over all devices of all processes
+    config.eval_batch_size = 1024  # global; any number gives the same metrics
+    config.epochs = 0.0  # either epochs or steps, the other 0
+    config.steps = 0
+    config.accumulate = 1  # parts that a batch is processed in, to save memory
+
+    config.compile = "jit"  # or "pmap": the same losses
+    config.shard_state = False  # split parameters and optimizer state over devices
+    config.precision = "params=float32,compute=bfloat16,output=float32"
+
+    config.log_every = 100  # all cadences in steps
+    config.eval_every = 5000
+    config.checkpoint_every = 1000
+    config.keep_last = 1
+    config.keep_best = 1
+
+    config.init_from = ""  # workdir or checkpoint of another run
+    config.init_skip = ()  # patterns over "module/name" left at initialisation
+
+    config.optimizer = config_dict.ConfigDict()
+    config.optimizer.name = "lamb"  # or "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.reference_batch_size = 0  # scale the rate by batch / this; 0: no
+    config.optimizer.schedule = "constant"  # see perceiver_jax/optimizer.py
+    config.optimizer.flat_fraction = 0.5  # flat_cosine: share of steps before it falls
+    config.optimizer.warmup_steps = 0  # warmup_cosine
+    config.optimizer.decay_fractions = (0.7, 0.85, 0.95)  # step_decay, x0.1 at each
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.decay_positions = True  # latents, queries and tables decay too
+    config.optimizer.clip_norm = 0.0  # 0: no clipping
+    config.optimizer.b1 = 0.9
+    config.optimizer.b2 = 0.999
+    config.optimizer.eps = 1e-6
+    return config

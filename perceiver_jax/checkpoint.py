@@ -1,0 +1,337 @@
+"""Checkpoints that explain themselves: asynchronous, atomic, best and last kept.
+
+A checkpoint is a folder WORKDIR/checkpoints/STEP that holds `variables` (parameters
+and model state), `optimizer` (its state and the step), the evaluation's `metrics`, and
+`about`: task, whole config, git hash, parent checkpoint, library versions, and the
+running means of the metrics, so that resuming is exact.
+"""
+
+import dataclasses
+import fnmatch
+import importlib.metadata
+import logging
+import pathlib
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from perceiver_jax import sharding
+
+logger = logging.getLogger(__name__)
+
+_LIBRARIES = ("jax", "jaxlib", "dm-haiku", "optax", "orbax-checkpoint", "grain")
+
+Shapes = dict[str, tuple[tuple[int, ...], str]]  # name to shape and type
+
+
+class Checkpoints:
+    """The checkpoints of one workdir."""
+
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        keep_last: int = 1,
+        keep_best: int = 1,
+        best_metric: str | None = None,
+        read_only: bool = False,
+    ):
+        """Opens WORKDIR/checkpoints.
+
+        Args:
+          workdir: folder of a run.
+          keep_last: how many of the newest to keep.
+          keep_best: how many of the best by `best_metric` to keep besides.
+          best_metric: name of an evaluation metric, larger is better.
+          read_only: open to restore only; nothing is created or deleted.
+
+        Raises:
+          FileNotFoundError: read_only, and there is nothing to read.
+        """
+        self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
+        if read_only and not self.directory.is_dir():
+            raise FileNotFoundError(
+                f"No checkpoints in {workdir}: it must be the --workdir of a run."
+            )
+        keep = [policies.LatestN(keep_last)]
+        if best_metric and keep_best:
+            best = policies.BestN(
+                get_metric_fn=lambda found: found[best_metric],
+                n=keep_best,
+                keep_checkpoints_without_metrics=False,
+            )
+            keep.append(best)
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy(keep),
+                best_fn=(lambda found: found[best_metric]) if best_metric else None,
+                read_only=read_only,
+                create=not read_only,
+            ),
+        )
+
+    def latest_step(self) -> int | None:
+        """Returns the newest step, None where there is no checkpoint."""
+        return self._manager.latest_step()
+
+    def steps(self) -> list[int]:
+        """Returns the steps of all complete checkpoints."""
+        return sorted(self._manager.all_steps())
+
+    def save(
+        self,
+        step: int,
+        variables: Any,
+        optimizer: Any,
+        about: Mapping[str, Any],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Starts to write a checkpoint; a second save of a step does nothing."""
+        if step in self._manager.all_steps():
+            return
+        items = ocp.args.Composite(
+            variables=ocp.args.StandardSave(variables),
+            optimizer=ocp.args.StandardSave(optimizer),
+            about=ocp.args.JsonSave(dict(about)),
+        )
+        self._manager.save(step, args=items, metrics=metrics and dict(metrics))
+
+    def about(self, step: int) -> dict[str, Any]:
+        """Returns what a checkpoint says of itself."""
+        args = ocp.args.Composite(about=ocp.args.JsonRestore())
+        return dict(self._restore(step, args)["about"])
+
+    def restore(self, step: int, **items: Any) -> Any:
+        """Returns items of a checkpoint.
+
+        Args:
+          step: which checkpoint.
+          **items: `variables` and / or `optimizer`: trees of jax.ShapeDtypeStruct with
+            the shapes and shardings to restore into.
+
+        Returns:
+          {item: tree}.
+
+        Raises:
+          ValueError: the checkpoint holds other arrays, or its files are damaged.
+        """
+        for item, wanted in items.items():
+            saved, wanted = flatten(self.tree(step, item)), flatten(wanted)
+            check_same_arrays(saved, wanted, str(self.directory / str(step)))
+        args = {k: ocp.args.StandardRestore(v) for k, v in items.items()}
+        return self._restore(step, ocp.args.Composite(**args))
+
+    def tree(self, step: int, item: str) -> Any:
+        """Returns an item's tree with `shape` and `dtype` of its arrays."""
+        return self._manager.item_metadata(step)[item].tree
+
+    def metrics(self, step: int) -> dict[str, float]:
+        """Returns the evaluation that was saved with a checkpoint, or nothing."""
+        return dict(self._manager.metrics(step) or {})
+
+    def wait(self) -> None:
+        """Waits until everything that was saved is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, and lets go of the folder."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def _restore(self, step: int, args: ocp.args.Composite) -> Any:
+        try:
+            return self._manager.restore(step, args=args)
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(
+                f"Checkpoint {self.directory / str(step)} is damaged ({reason}). "
+                "Remove that folder to go on from the one before it."
+            ) from error
+
+
+def flatten(tree: Any) -> Shapes:
+    """Names the arrays of a tree: {"module/name": (shape, type)}."""
+
+    def name(path):
+        return "/".join(jax.tree_util.keystr((key,), simple=True) for key in path)
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {name(path): (tuple(x.shape), str(x.dtype)) for path, x in leaves}
+
+
+def check_same_arrays(saved: Shapes, wanted: Shapes, where: str) -> None:
+    """Raises ValueError, naming the first differences, unless both are the same."""
+    differences = []
+    for name in sorted(saved.keys() | wanted.keys()):
+        if name not in saved:
+            differences.append(f"  {name}: only in this model, {wanted[name]}")
+        elif name not in wanted:
+            differences.append(f"  {name}: only in the checkpoint, {saved[name]}")
+        elif saved[name] != wanted[name]:
+            differences.append(
+                f"  {name}: {saved[name]} in the checkpoint, {wanted[name]} here"
+            )
+    if differences:
+        shown = "\n".join(differences[:5])
+        raise ValueError(
+            f"The model differs from the one in {where} in {len(differences)} arrays. "
+            f"Train with the config it was made with, or in a new workdir with "
+            f"--config.init_from. The first ones:\n{shown}"
+        )
+
+
+def describe(
+    task: str, best_metric: str | None, config: Mapping[str, Any], parent: str
+) -> dict[str, Any]:
+    """Returns what a checkpoint says of where it comes from."""
+    return {
+        "task": task,
+        "best_metric": best_metric,
+        "config": dict(config),
+        "git": _git_hash(),
+        "parent": parent,
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }
+
+
+def _git_hash() -> str:
+    here = pathlib.Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # installed without its repository
+    return done.stdout.strip()
+
+
+def check_task(about: Mapping[str, Any], task: str, where: str) -> None:
+    """Raises ValueError if a checkpoint is of another task."""
+    if about["task"] != task:
+        raise ValueError(
+            f"{where} is a run of task '{about['task']}', not of '{task}': choose "
+            "another --workdir."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Variables of another run to start from (`init_from`).
+
+    Attributes:
+      name: where they come from, for messages.
+      variables: {"params": {module: {name: array}}, "model_state": ...}.
+      skip: patterns over "module/name", as in the shell, of arrays that stay at their
+        initialisation, such as "decoder/*".
+    """
+
+    name: str
+    variables: Mapping[str, Any]
+    skip: Sequence[str] = ()
+
+    def load_into(self, **fresh: Any) -> dict[str, Any]:
+        """Replaces arrays of the freshly initialised trees, and logs what is what.
+
+        Args:
+          **fresh: `params` and `model_state` trees {module: {name: array}}.
+
+        Returns:
+          The same trees, with every array that the source has and `skip` does not
+          match taken from the source.
+
+        Raises:
+          ValueError: an array that is not skipped has another shape, or none matches.
+        """
+        return {k: self._load_tree(k, tree) for k, tree in fresh.items()}
+
+    def _load_tree(self, kind: str, fresh: Any) -> Any:
+        saved = self.variables[kind]
+        wanted, found = flatten(fresh), flatten(saved)
+        skipped = {name for name in wanted if self._skips(name)}
+        loaded = (wanted.keys() & found.keys()) - skipped
+        wrong = [n for n in sorted(loaded) if wanted[n][0] != found[n][0]]
+        if wrong:
+            rows = (f"  {n}: {found[n][0]} there, {wanted[n][0]} here" for n in wrong)
+            raise ValueError(
+                f"Can't start from {self.name}: shapes differ. Leave these at their "
+                "initialisation with --config.init_skip:\n" + "\n".join(rows)
+            )
+        if wanted and not loaded:
+            raise ValueError(
+                f"Can't start from {self.name}: none of this model's {kind} is in it "
+                "or all are skipped."
+            )
+        unused = {name for name in found.keys() - wanted if not self._skips(name)}
+        for title, names in (
+            ("loaded", loaded),
+            ("skipped", skipped),
+            ("left at initialisation, as not in the source", wanted.keys() - found),
+            ("not used, as only in the source", unused),
+        ):
+            listed = "" if title == "loaded" else ": " + ", ".join(sorted(names))
+            if names:
+                logger.info("init_from: %d %s %s%s", len(names), kind, title, listed)
+        return {
+            module: {
+                name: saved[module][name] if f"{module}/{name}" in loaded else array
+                for name, array in arrays.items()
+            }
+            for module, arrays in fresh.items()
+        }
+
+    def _skips(self, name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.skip)
+
+
+def load_variables(
+    path: str | pathlib.Path, step: int | str = "latest"
+) -> tuple[dict[str, Any], dict[str, Any], pathlib.Path]:
+    """Loads a model without its training state, whole on every device.
+
+    Args:
+      path: a workdir, or one of its checkpoint folders WORKDIR/checkpoints/STEP.
+      step: "latest", "best" or a number; not used where `path` names a step.
+
+    Returns:
+      variables {"params", "model_state"}, what the checkpoint says of itself, and its
+      folder.
+
+    Raises:
+      FileNotFoundError: there is no such checkpoint.
+    """
+    path = pathlib.Path(path).absolute()
+    if path.parent.name == "checkpoints":
+        path, step = path.parent.parent, path.name
+    checkpoints = Checkpoints(path, read_only=True)
+    steps = checkpoints.steps()
+    if step == "latest":
+        number = max(steps, default=None)
+    elif step == "best":
+        number = _best_step(checkpoints, steps)
+    else:
+        number = int(step) if str(step).isdigit() else None
+    if number not in steps:
+        raise FileNotFoundError(
+            f"No checkpoint '{step}' in {path}; it has {steps or 'none'}."
+        )
+    everywhere = jax.sharding.NamedSharding(
+        sharding.make_mesh(), jax.sharding.PartitionSpec()
+    )
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+        checkpoints.tree(number, "variables"),
+    )
+    variables = checkpoints.restore(number, variables=abstract)["variables"]
+    return variables, checkpoints.about(number), checkpoints.directory / str(number)
+
+
+def _best_step(checkpoints: Checkpoints, steps: Sequence[int]) -> int | None:
+    if not steps:
+        return None
+    name = checkpoints.about(max(steps))["best_metric"]
+    found = {step: checkpoints.metrics(step) for step in steps}
+    scores = {step: metrics[name] for step, metrics in found.items() if name in metrics}
+    return max(scores, key=lambda step: scores[step], default=None)

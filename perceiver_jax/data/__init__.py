@@ -1,0 +1,1 @@
+"""Data on the host: example sources, image operations, batches. Knows no JAX."""

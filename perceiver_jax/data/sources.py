@@ -1,0 +1,299 @@
+"""Random-access example sources: a length, and an example for every index.
+
+Sources hold encoded images and never decode them, so that one place
+(`image.decode`) decides how a file becomes pixels. All of them can be pickled
+for worker processes.
+"""
+
+import difflib
+import os
+import pathlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from absl import logging
+
+Example = dict[str, Any]
+
+
+class CorruptExample(ValueError):
+    """One example cannot be decoded. The message names it and says why."""
+
+
+class Source(Protocol):
+    """What batches are made from."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+
+    def __getitem__(self, index: int) -> Example:
+        """The example at `index`; raises IndexError beyond the last."""
+
+
+class ArraySource:
+    """Examples that lie in memory, one per row of every array.
+
+    Example: `ArraySource(image=images, label=labels)[3]` is
+    `{"image": images[3], "label": labels[3]}`.
+    """
+
+    def __init__(self, **arrays: np.ndarray):
+        """Raises ValueError: no array, a scalar, or different leading lengths."""
+        if not arrays:
+            raise ValueError("ArraySource needs at least one array")
+        self._arrays = {name: np.asarray(array) for name, array in arrays.items()}
+        shapes = {name: array.shape for name, array in self._arrays.items()}
+        if len({shape[:1] for shape in shapes.values()}) > 1 or () in shapes.values():
+            raise ValueError(f"arrays need one leading length, got shapes {shapes}")
+
+    def __len__(self) -> int:
+        """The leading length of every array."""
+        return len(next(iter(self._arrays.values())))
+
+    def __getitem__(self, index: int) -> Example:
+        """Row `index` of every array."""
+        return {name: array[index] for name, array in self._arrays.items()}
+
+
+class FolderSource:
+    """Image files in one folder per class: `root/CLASS/IMAGE`.
+
+    Every regular file in a class folder is an example, whatever its name ends
+    with: a file that is no image must be named when it fails to decode, not
+    vanish from the count. Hidden files (`.DS_Store`) are left out.
+
+    An example is `{"image": encoded bytes, "label": int, "name": path}`.
+
+    Attributes:
+      class_names: the name of every class id.
+      num_classes: their number.
+    """
+
+    def __init__(
+        self, root: str | os.PathLike[str], class_names: Sequence[str] | None = None
+    ):
+        """Lists the files.
+
+        Args:
+          root: the folder that holds the class folders.
+          class_names: the class of every id. An evaluation folder needs those of
+            the training folder, because it may lack a class and ids would shift.
+            None numbers the folders in sorted order.
+
+        Raises:
+          FileNotFoundError: `root` is not a folder.
+          ValueError: there are no class folders, one is empty, or one is missing
+            from `class_names`.
+        """
+        self._root = pathlib.Path(root)
+        if not self._root.is_dir():
+            raise FileNotFoundError(
+                f"{self._root} is not a folder; give one laid out as ROOT/CLASS/IMAGE"
+            )
+        folders = sorted(entry.name for entry in _visible(self._root) if entry.is_dir())
+        if not folders:
+            raise ValueError(
+                f"{self._root} holds no class folders; lay it out as ROOT/CLASS/IMAGE"
+            )
+        self.class_names = list(folders if class_names is None else class_names)
+        self.num_classes = len(self.class_names)
+        unknown = sorted(set(folders) - set(self.class_names))
+        if unknown:
+            raise ValueError(
+                f"{self._root} has folders that are not among the"
+                f" {self.num_classes} known classes: {', '.join(unknown[:5])}; rename"
+                " or remove them, or train with them"
+            )
+        self._files = [file for folder in folders for file in self._list(folder)]
+
+    def _list(self, folder: str) -> list[tuple[int, str]]:
+        label = self.class_names.index(folder)
+        directory = self._root / folder
+        names = sorted(entry.name for entry in _visible(directory) if entry.is_file())
+        if not names:
+            raise ValueError(f"{directory} holds no files; add images or remove it")
+        return [(label, name) for name in names]
+
+    def __len__(self) -> int:
+        """The number of files."""
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> Example:
+        """Reads one file."""
+        label, name = self._files[index]
+        path = self._root / self.class_names[label] / name
+        return {"image": path.read_bytes(), "label": label, "name": str(path)}
+
+
+def _visible(folder: pathlib.Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+class TfdsSource:
+    """A prepared TFDS split with features `image` and `label`; see `tfds_source`.
+
+    An example is `{"image": encoded bytes, "label": int, "name": str}`.
+
+    Attributes:
+      class_names: the name of every class id.
+      num_classes: their number.
+    """
+
+    def __init__(self, examples: Any, class_names: Sequence[str], title: str):
+        """Wraps `examples`, a TFDS data source that does not decode images."""
+        self._examples = examples
+        self._title = title
+        self.class_names = list(class_names)
+        self.num_classes = len(self.class_names)
+
+    def __len__(self) -> int:
+        """The number of examples in the split."""
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> Example:
+        """Reads one record."""
+        index = range(len(self))[index]  # IndexError where TFDS raises ValueError
+        example = self._examples[index]
+        name = f"{self._title} example {index}"
+        if "file_name" in example:
+            name += f" ({example['file_name'].decode()})"
+        label = int(example["label"])
+        return {"image": example["image"], "label": label, "name": name}
+
+
+def tfds_source(name: str, split: str, data_dir: str | None = None) -> TfdsSource:
+    """Opens a classification dataset that `scripts/prepare_tfds.py` prepared.
+
+    TensorFlow is not needed: TFDS reads array_record files without it.
+
+    Args:
+      name: a TFDS name such as "imagenet2012" or "imagenet2012:5.1.0".
+      split: a TFDS split such as "validation" or "train[:10000]".
+      data_dir: where datasets are prepared; None is TFDS's own default.
+
+    Raises:
+      FileNotFoundError: the dataset is not prepared in `data_dir`, or in another
+        file format. The message has the command that prepares it.
+      ValueError: the name or the split is unknown, or the dataset has no features
+        `image` and `label`.
+    """
+    # Imported here: it takes a second, which other sources need not pay.
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        near = difflib.get_close_matches(
+            name, tfds.list_builders(with_community_datasets=False)
+        )
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"TFDS knows no dataset {name!r}{hint}") from error
+
+    prepared = builder.info.available_file_formats() if builder.is_prepared() else ()
+    formats = sorted(file_format.value for file_format in prepared)
+    if not formats:
+        raise FileNotFoundError(
+            f"{builder.data_dir} is missing; prepare it:"
+            f"\n{_prepare_command(builder, name, data_dir)}"
+        )
+    if "array_record" not in formats:
+        raise FileNotFoundError(
+            f"{builder.data_dir} is {' and '.join(formats)}, not array_record; prepare"
+            f" it elsewhere:\n{_prepare_command(builder, name, 'OTHER_DIR')}"
+        )
+
+    features = dict(builder.info.features.items())
+    label = features.get("label")
+    if "image" not in features or not isinstance(label, tfds.features.ClassLabel):
+        raise ValueError(
+            f"{name} needs features image and label (a class), has {list(features)}"
+        )
+    try:
+        examples = builder.as_data_source(
+            split,
+            decoders={"image": tfds.decode.SkipDecoding()},
+            file_format="array_record",
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has no split {split!r}, but {', '.join(builder.info.splits)}"
+        ) from error
+    return TfdsSource(examples, label.names, f"{name} {split}")
+
+
+def _prepare_command(builder: Any, name: str, data_dir: str | None) -> str:
+    command = f"python scripts/prepare_tfds.py --name={name}"
+    if data_dir is not None:
+        command += f" --data_dir={data_dir}"
+    manual = getattr(builder, "MANUAL_DOWNLOAD_INSTRUCTIONS", None)
+    if manual:
+        command += f" --manual_dir=DIR\nwhere {' '.join(manual.split())}"
+    return command
+
+
+class SkipCorrupt:
+    """Decodes the examples of a source; a corrupt one becomes the next good one.
+
+    For training only: evaluation must fail on a corrupt example instead. The rule
+    (index + 1, + 2, ... around the end) depends on nothing but the files, so the
+    order of training stays a function of the seed and the step.
+
+    Every corrupt example is logged and counted once in each process that reads it
+    (main or worker).
+    """
+
+    def __init__(
+        self, source: Source, decode: Callable[[Example], Example], limit: int
+    ):
+        """Wraps a source.
+
+        Args:
+          source: gives the encoded examples.
+          decode: the example with its image decoded; raises CorruptExample.
+          limit: how many distinct corrupt examples to bear. One more raises
+            RuntimeError, because such data is no longer the data of the paper.
+        """
+        self._source = source
+        self._decode = decode
+        self._limit = limit
+        self._corrupt: set[int] = set()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """The number of examples, corrupt ones included."""
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Example:
+        """The decoded example at `index`, or the next good one."""
+        index = range(len(self))[index]  # IndexError ends a plain `for` loop
+        for offset in range(len(self)):
+            candidate = (index + offset) % len(self)
+            if candidate in self._corrupt:
+                continue
+            try:
+                return self._decode(self._source[candidate])
+            except CorruptExample as error:
+                self._count(candidate, error)
+        raise RuntimeError(f"all {len(self)} examples are corrupt")
+
+    def _count(self, index: int, error: CorruptExample) -> None:
+        with self._lock:
+            if index in self._corrupt:  # another thread met it at the same time
+                return
+            self._corrupt.add(index)
+            count = len(self._corrupt)
+        if count > self._limit:
+            raise RuntimeError(
+                f"more than {self._limit} corrupt images, the last: {error}; repair"
+                " the data, or allow more"
+            ) from error
+        logging.warning(
+            "corrupt image %d of at most %d allowed: %s", count, self._limit, error
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles all but the lock and the count: each process has its own."""
+        return SkipCorrupt, (self._source, self._decode, self._limit)

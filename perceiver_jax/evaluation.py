@@ -1,0 +1,112 @@
+"""Evaluation: every example once, the same numbers for any batch or device count."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import haiku as hk
+import jax
+import numpy as np
+
+from perceiver_jax import metrics, sharding
+from perceiver_jax.task import Task
+
+MAX_PICTURED = 8  # examples that are handed to Task.pictures
+
+
+class Variables(NamedTuple):
+    """What evaluation needs of a state."""
+
+    params: hk.Params
+    model_state: hk.State
+
+
+class Results(NamedTuple):
+    """What an evaluation found.
+
+    Attributes:
+      metrics: "set/name" -> number.
+      predictions: set -> {name: [examples, ...]} as the task's `predictions` gave them.
+    """
+
+    metrics: dict[str, float]
+    predictions: dict[str, dict[str, np.ndarray]]
+
+
+def make_evaluate(
+    task: Task,
+    forward: hk.TransformedWithState,
+    parallel: sharding.OverMesh | sharding.OverPmap,
+) -> Callable[[Variables], Results]:
+    """Returns a function that runs all evaluation sets; compiled once."""
+
+    def step(variables, batch, axis_name):
+        outputs, _ = forward.apply(*variables, None, batch, False)
+        sums = metrics.sums(task.metrics(outputs, batch))
+        predictions = {"mask": batch["mask"]}
+        if task.predictions is not None:
+            predictions |= task.predictions(outputs, batch)
+        return sharding.psum(sums, axis_name), sharding.all_gather(
+            predictions, axis_name
+        )
+
+    compiled = parallel.compile_eval(step)
+
+    def evaluate(variables: Variables) -> Results:
+        numbers: dict[str, float] = {}
+        predictions = {}
+        for name, batches in task.eval_data.items():
+            mean, collected = metrics.Mean(), []
+            for batch in batches():
+                sums, predicted = jax.device_get(
+                    compiled(variables, parallel.place_batch(batch))
+                )
+                mean.add(sums)
+                collected.append(_valid_rows(predicted))
+            found = {
+                key: np.concatenate([part[key] for part in collected])
+                for key in collected[0]
+            }
+            result = mean.result()
+            if task.summary is not None:
+                result |= task.summary(found)
+            numbers |= {f"{name}/{key}": float(value) for key, value in result.items()}
+            predictions[name] = found
+        return Results(numbers, predictions)
+
+    return evaluate
+
+
+def _valid_rows(predicted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    valid = predicted["mask"] > 0
+    return {name: x[valid] for name, x in predicted.items() if name != "mask"}
+
+
+def make_pictures(
+    task: Task,
+    forward: hk.TransformedWithState,
+    parallel: sharding.OverMesh | sharding.OverPmap,
+) -> Callable[[Variables], Mapping[str, np.ndarray]]:
+    """Returns a function that pictures the first examples of each evaluation set."""
+
+    def step(variables, batch, axis_name):
+        outputs, _ = forward.apply(*variables, None, batch, False)
+        outputs, batch = sharding.all_gather((outputs, batch), axis_name)
+        return jax.tree.map(lambda x: x[:MAX_PICTURED], (outputs, batch))
+
+    compiled = parallel.compile_eval(step)
+
+    def pictures(variables: Variables) -> Mapping[str, np.ndarray]:
+        if task.pictures is None:
+            return {}
+        drawn = {}
+        for name, batches in task.eval_data.items():
+            for batch in itertools.islice(batches(), 1):
+                outputs, batch = jax.device_get(
+                    compiled(variables, parallel.place_batch(batch))
+                )
+                for key, picture in task.pictures(outputs, batch).items():
+                    drawn[f"{name}/{key}"] = picture
+        return drawn
+
+    return pictures

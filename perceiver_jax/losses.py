@@ -1,0 +1,30 @@
+"""Elementwise losses, unreduced: the engine divides global sums by global weights."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def softmax_cross_entropy(
+    logits: jax.Array, labels: jax.Array, smoothing: float = 0.0
+) -> jax.Array:
+    """Cross-entropy of each example against a distribution over classes.
+
+    Args:
+      logits: [..., classes], any float type; computed in float32.
+      labels: [..., classes], probabilities (one-hot, or mixed).
+      smoothing: share of the probability that is spread evenly over all classes.
+
+    Returns:
+      [...] float32.
+    """
+    labels = optax.smooth_labels(labels.astype(jnp.float32), smoothing)
+    return optax.softmax_cross_entropy(logits.astype(jnp.float32), labels)
+
+
+def sigmoid_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Multi-label cross-entropy: [..., classes] to [...], summed over the classes."""
+    losses = optax.sigmoid_binary_cross_entropy(
+        logits.astype(jnp.float32), labels.astype(jnp.float32)
+    )
+    return losses.sum(-1)

@@ -1,0 +1,46 @@
+"""The contract between a task and the engine."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from perceiver_jax.metrics import Metrics
+
+Batch = Mapping[str, Any]  # arrays, each with the batch as its first axis
+Outputs = Any  # what a task's forward returns: a pytree of arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Everything the engine knows of what it trains.
+
+    Attributes:
+      name: the task's name, kept in its checkpoints.
+      num_train_examples: size of one epoch.
+      train_data: start_step -> endless host batches from that step on. Order and
+        randomness are functions of (seed, step, process).
+      eval_data: set name -> function that returns batches with every example once, the
+        last one padded; each batch holds `mask` [B], 0 where padded.
+      forward: (batch, is_training) -> outputs, a Haiku function: adapters and model.
+      metrics: (outputs, batch) -> {name: (value, weight)}, arrays of equal shape,
+        unreduced. Must hold `loss`. Sets are named in front, as in "test/loss".
+      predictions: (outputs, batch) -> {name: [B, ...]}, gathered over an evaluation set
+        for `summary`, without the padded rows.
+      summary: gathered predictions -> {name: number}, for metrics that are not means.
+      pictures: (outputs, batch) -> {name: [h, w, 3] uint8}, of an evaluation batch.
+      best_metric: the evaluation metric that the best checkpoint is largest in, such
+        as "test/top1".
+    """
+
+    name: str
+    num_train_examples: int
+    train_data: Callable[[int], Iterator[Batch]]
+    eval_data: Mapping[str, Callable[[], Iterable[Batch]]]
+    forward: Callable[[Batch, bool], Outputs]
+    metrics: Callable[[Outputs, Batch], Metrics]
+    predictions: Callable[[Outputs, Batch], Mapping[str, Any]] | None = None
+    summary: Callable[[Mapping[str, np.ndarray]], Mapping[str, float]] | None = None
+    pictures: Callable[[Outputs, Batch], Mapping[str, np.ndarray]] | None = None
+    best_metric: str | None = None

@@ -1,0 +1,141 @@
+"""Progress on the console, metrics.jsonl, TensorBoard event files."""
+
+import json
+import logging
+import pathlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import absl.logging
+import jax
+import numpy as np
+import tensorboardX
+
+logger = logging.getLogger(__name__)
+
+
+def log_to_console() -> None:
+    """Shows what this library logs, and only errors of the others."""
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    ours = logging.getLogger("perceiver_jax")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    ours.handlers = [handler]
+    ours.setLevel(logging.INFO if jax.process_index() == 0 else logging.WARNING)
+    ours.propagate = False
+
+
+class Writer:
+    """Writes what a run reports into its workdir; silent where not `active`."""
+
+    def __init__(self, workdir: pathlib.Path, start_step: int, active: bool = True):
+        """Opens the files of a run that starts, or goes on, after `start_step`.
+
+        What an earlier run wrote of later steps is dropped: those steps come again.
+        """
+        self._active = active
+        if not active:
+            return
+        self._path = workdir / "metrics.jsonl"
+        _drop_after(self._path, start_step)
+        self._board = tensorboardX.SummaryWriter(
+            str(workdir / "tensorboard"), purge_step=start_step + 1, max_queue=100
+        )
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes one row of numbers, flushed: a killed run keeps its rows."""
+        if not self._active:
+            return
+        row = {"step": step, **{k: float(v) for k, v in values.items()}}
+        with self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        self._board.flush()
+
+    def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Writes images [h, w, 3] uint8 to TensorBoard."""
+        if not self._active:
+            return
+        for name, picture in pictures.items():
+            self._board.add_image(name, picture, step, dataformats="HWC")
+        self._board.flush()
+
+    def close(self) -> None:
+        """Closes the event file."""
+        if self._active:
+            self._board.close()
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
+    """Returns the rows of a run's metrics.jsonl."""
+    path = pathlib.Path(workdir) / "metrics.jsonl"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: has this run been started?")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _drop_after(path: pathlib.Path, step: int) -> None:
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines(keepends=True):
+        # A run killed while it wrote leaves half a line.
+        if line.endswith("\n") and json.loads(line)["step"] <= step:
+            kept.append(line)
+    new = path.with_suffix(".tmp")
+    new.write_text("".join(kept))
+    new.replace(path)
+
+
+class Progress:
+    """Rates since the last report, and the time left."""
+
+    def __init__(self, start_step: int, total_steps: int, batch_size: int, epoch: int):
+        """Starts the clock; `epoch` is the number of training examples."""
+        self._total_steps = total_steps
+        self._batch_size = batch_size
+        self._epoch = epoch
+        self._last_step = start_step
+        self._last_time = time.monotonic()
+        self._data_wait = 0.0  # seconds since the last report
+
+    def wait_for(self, data: Iterator[Any]) -> Any:
+        """Returns the next batch, and keeps the time that it took."""
+        start = time.monotonic()
+        batch = next(data)
+        self._data_wait += time.monotonic() - start
+        return batch
+
+    def report(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
+        """Logs a line and returns the rates as scalars."""
+        seconds = max(time.monotonic() - self._last_time, 1e-9)
+        rate = (step - self._last_step) / seconds
+        wait = self._data_wait / seconds
+        eta = (self._total_steps - step) / rate if rate else 0.0
+        epoch = step * self._batch_size / self._epoch
+        logger.info(
+            "step %d/%d  epoch %.2f  %s  %.3g steps/s  %.4g examples/s  "
+            "data wait %.0f%%  ETA %s",
+            *(step, self._total_steps, epoch, show(values)),
+            *(rate, rate * self._batch_size, 100 * wait, _clock(eta)),
+        )
+        self.restart(step)
+        return {"steps_per_second": rate, "data_wait": wait}
+
+    def restart(self, step: int) -> None:
+        """Leaves out the time since the last report, such as an evaluation's."""
+        self._last_step, self._last_time = step, time.monotonic()
+        self._data_wait = 0.0
+
+
+def show(values: Mapping[str, float]) -> str:
+    """Formats metrics for one line of the console."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"
