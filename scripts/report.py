@@ -1,0 +1,347 @@
+"""Pictures of a finished or running image classifier: WORKDIR/report/index.md.
+
+    python scripts/report.py --workdir=/tmp/digits
+    python scripts/report.py --workdir=/tmp/digits --step=best
+
+Learning curves, predictions and mistakes, the confusion matrix, and what the encoder's
+latents attend to. For runs of the imagenet task with any data and any stem.
+"""
+
+import functools
+import itertools
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+
+import jax
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments import imagenet, restore
+from perceiver_jax import evaluation, inspection, writer
+from perceiver_jax.adapters.image import permutation
+from perceiver_jax.data import image
+from perceiver_jax.task import Task
+
+NUM_EXAMPLES = 16  # images shown with their predictions, and as many mistakes
+NUM_ATTENDED = 4  # images shown with attention maps
+NUM_LATENTS = 6
+MAX_CLASSES = 20  # in the confusion matrix
+ENCODER = "encoder/cross_attention/attention"
+TRAIN, TEST, RIGHT, WRONG = "#8fa9bf", "#1f5a8a", "#2e7d4f", "#b3402e"
+
+
+# What is shown: numbers and choices.
+
+
+def class_names(data) -> list[str]:
+    """Returns a name for each class: its folder's, TFDS's, or its number."""
+    train, _ = imagenet.load_splits(
+        data.source,
+        data.name,
+        data.dir,
+        data.train_split,
+        data.eval_split,
+        data.num_classes,
+    )
+    return list(getattr(train, "class_names", map(str, range(data.num_classes))))
+
+
+def read_images(task: Task, indices: Sequence[int]) -> dict[int, np.ndarray]:
+    """Returns the normalized test images at `indices`, reading no further."""
+    found: dict[int, np.ndarray] = {}
+    start, last = 0, max(indices, default=-1)
+    for batch in task.eval_data["test"]():
+        if start > last:
+            break
+        size = len(batch["images"])
+        found |= {
+            i: batch["images"][i - start] for i in indices if start <= i < start + size
+        }
+        start += size
+    return found
+
+
+def confusion(
+    label: np.ndarray, predicted: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts [true, predicted], of all classes or the MAX_CLASSES most confused.
+
+    Returns:
+      The counts, and the classes that its rows and columns are.
+    """
+    wrong = label != predicted
+    errors = np.bincount(label[wrong], minlength=num_classes)
+    errors += np.bincount(predicted[wrong], minlength=num_classes)
+    classes = np.sort(np.argsort(-errors, kind="stable")[:MAX_CLASSES])
+    row = np.full(num_classes, -1)
+    row[classes] = np.arange(len(classes))
+    shown = (row[label] >= 0) & (row[predicted] >= 0)
+    counts = np.zeros((len(classes), len(classes)), int)
+    np.add.at(counts, (row[label[shown]], row[predicted[shown]]), 1)
+    return counts, classes
+
+
+def feature_map_shape(model, image_size: Sequence[int]) -> tuple[int, int]:
+    """Returns the H x W that the inputs of the encoder come from."""
+    height, width = image_size
+    shrink: dict[str, Callable[[int], int]] = {
+        "pixels": lambda n: n,
+        "pointwise": lambda n: n,
+        "conv": lambda n: -(-n // 4),
+        "patches": lambda n: n // model.patch_size,
+    }
+    if model.stem not in shrink:
+        raise ValueError(
+            f"model.stem='{model.stem}' has no known feature map: say in "
+            "feature_map_shape how many cells it makes of n pixels."
+        )
+    return shrink[model.stem](height), shrink[model.stem](width)
+
+
+def encoder_maps(restored: restore.Restored, images: np.ndarray) -> np.ndarray:
+    """Returns where each latent looks: [examples, N, H, W], the mean over heads."""
+    config = restored.config
+    height, width = feature_map_shape(config.model, images.shape[1:3])
+    see = jax.jit(functools.partial(inspection.attention_maps, restored.forward))
+    variables = evaluation.Variables(*restored.parallel.to_save(restored.variables))
+    # One by one: a map of an ImageNet model has 26 million entries.
+    maps = np.concatenate(
+        [np.mean(see(variables, {"images": x[None]})[ENCODER], axis=1) for x in images]
+    )
+    if maps.shape[-1] != height * width:
+        raise ValueError(
+            f"The encoder has {maps.shape[-1]} inputs, but a feature map of {height}x"
+            f"{width} has {height * width}: correct feature_map_shape."
+        )
+    if config.model.permute:
+        shuffled, maps = maps, np.empty_like(maps)
+        order = permutation(height * width, imagenet.PERMUTATION_SEED)
+        maps[..., order] = shuffled
+    return maps.reshape(*maps.shape[:2], height, width)
+
+
+def choose_latents(maps: np.ndarray, count: int) -> list[int]:
+    """Returns latents that look at few places, and each at others.
+
+    Args:
+      maps: [examples, N, H, W].
+      count: how many to choose.
+    """
+    mean = maps.mean(0).reshape(maps.shape[1], -1)
+    entropy = -(mean * np.log(mean + 1e-12)).sum(-1)
+    peaked = np.argsort(entropy)[: max(count, len(mean) // 2)]
+    roots = np.sqrt(mean[peaked])
+    chosen = [0]
+    while len(chosen) < min(count, len(peaked)):
+        overlap = (roots @ roots[chosen].T).max(-1)  # Bhattacharyya: 1 where equal
+        overlap[chosen] = np.inf
+        chosen.append(int(overlap.argmin()))
+    return [int(peaked[i]) for i in chosen]
+
+
+# How it is drawn.
+
+
+def save(figure: Figure, path: pathlib.Path) -> None:
+    """Writes a PNG file."""
+    figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
+    plt.close(figure)
+
+
+def draw_curves(rows: Sequence[dict[str, float]]) -> Figure:
+    """Loss and top-1 accuracy over the steps of training."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    for ax, name, title, scale, place in (
+        (axes[0], "loss", "Loss", 1, "upper right"),
+        (axes[1], "top1", "Accuracy (top-1, %)", 100, "lower right"),
+    ):
+        for kind, colour, style in (("train", TRAIN, "-"), ("test", TEST, "o-")):
+            key = f"{kind}/{name}"
+            points = [(row["step"], scale * row[key]) for row in rows if key in row]
+            if points:
+                label = f"{kind}, last {points[-1][1]:.3g}"
+                ax.plot(*zip(*points), style, color=colour, label=label, markersize=4)
+        ax.set(title=title, xlabel="Step")
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(frameon=False, loc=place)
+    return figure
+
+
+def show_image(ax: Axes, pixels: np.ndarray) -> None:
+    """Draws one normalized image without axes."""
+    ax.imshow(image.denormalize(pixels))
+    ax.set(xticks=[], yticks=[])
+
+
+def shorten(name: str) -> str:
+    """Cuts a class name to what fits over a small image."""
+    return name if len(name) <= 11 else f"{name[:10]}…"
+
+
+def draw_examples(
+    pixels: Sequence[np.ndarray],
+    label: Sequence[str],
+    predicted: Sequence[str],
+    title: str,
+) -> Figure:
+    """Images with what they were taken for and what they are."""
+    columns = 8
+    rows = max(1, math.ceil(len(pixels) / columns))
+    height = 0.4 + 1.25 * pixels[0].shape[0] / pixels[0].shape[1]
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(10, 0.3 + height * rows),
+        layout="constrained",
+        squeeze=False,
+    )
+    figure.suptitle(title)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, x, true, said in zip(axes.flat, pixels, label, predicted):
+        ax.set_axis_on()
+        show_image(ax, x)
+        colour = RIGHT if true == said else WRONG
+        text = f"predicted {shorten(said)}\ntrue {shorten(true)}"
+        ax.set_title(text, fontsize=8, color=colour)
+        for spine in ax.spines.values():
+            spine.set(color=colour, linewidth=2)
+    return figure
+
+
+def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
+    """A table of counts, coloured by the share of the true class."""
+    side = 2 + 0.45 * len(names)
+    figure, ax = plt.subplots(figsize=(side, side), layout="constrained")
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in itertools.product(range(len(names)), repeat=2):
+        if counts[row, column]:
+            colour = "white" if share[row, column] > 0.5 else "black"
+            count = counts[row, column]
+            ax.text(column, row, count, ha="center", va="center", color=colour)
+    ticks = range(len(names))
+    turn = 90 if max(map(len, names)) > 2 else 0
+    ax.set_xticks(ticks, names, rotation=turn)
+    ax.set_yticks(ticks, names)
+    ax.set(title="Test images", xlabel="Predicted class", ylabel="True class")
+    return figure
+
+
+def draw_attention(
+    pixels: np.ndarray, maps: np.ndarray, latents: Sequence[int]
+) -> Figure:
+    """Each image beside where all latents look, and where some of them do."""
+    columns = 2 + len(latents)
+    aspect = pixels.shape[1] / pixels.shape[2]
+    figure, axes = plt.subplots(
+        len(pixels),
+        columns,
+        figsize=(1.35 * columns, 1.4 * aspect * len(pixels) + 0.8),
+        layout="constrained",
+        squeeze=False,
+    )
+    figure.suptitle("Where the encoder's latents look: brighter is more")
+    for row, x, of_image in zip(axes, pixels, maps):
+        show_image(row[0], x)
+        for ax, weights in zip(row[1:], [of_image.mean(0), *of_image[latents]]):
+            ax.imshow(weights, cmap="magma", vmin=0)
+            ax.set(xticks=[], yticks=[])
+    for ax, title in zip(
+        axes[0], ["image", "mean of all\nlatents", *(f"latent {i}" for i in latents)]
+    ):
+        ax.set_title(title, fontsize=9)
+    return figure
+
+
+# The report.
+
+
+def draw_all(restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.Path):
+    """Writes the pictures; returns the test metrics, and a caption for each picture."""
+    names = class_names(restored.config.data)
+    evaluate = evaluation.make_evaluate(
+        restored.task, restored.forward, restored.parallel
+    )
+    found = evaluate(restored.variables)
+    label, predicted = (found.predictions["test"][k] for k in ("label", "predicted"))
+    first = range(min(NUM_EXAMPLES, len(label)))
+    mistakes = np.flatnonzero(label != predicted)
+    shown = [*first, *mistakes[mistakes >= len(first)][:NUM_EXAMPLES]]
+    # The first of each class, so that the attended images differ.
+    attended = sorted(np.unique(label, return_index=True)[1])[:NUM_ATTENDED]
+    images = read_images(restored.task, [*shown, *attended])
+
+    save(draw_curves(writer.read_metrics(workdir)), folder / "loss_curve.png")
+    examples = draw_examples(
+        [images[i] for i in shown],
+        [names[label[i]] for i in shown],
+        [names[predicted[i]] for i in shown],
+        f"The first {len(first)} test images, then other mistakes",
+    )
+    save(examples, folder / "predictions.png")
+    counts, classes = confusion(label, predicted, len(names))
+    table = draw_confusion(counts, [names[i] for i in classes])
+    save(table, folder / "confusion_matrix.png")
+    pixels = np.stack([images[i] for i in attended])
+    maps = encoder_maps(restored, pixels)
+    attention = draw_attention(pixels, maps, choose_latents(maps, NUM_LATENTS))
+    save(attention, folder / "attention.png")
+    return found.metrics, {
+        "loss_curve.png": "Training numbers are means over the augmented images since "
+        "the last one; test numbers are of the whole test set.",
+        "predictions.png": f"There are {len(mistakes)} mistakes among "
+        f"{len(label)} test images.",
+        "confusion_matrix.png": f"Test images of {len(classes)} of the {len(names)} "
+        "classes, those with the most mistakes. Colour is the share of the true class.",
+        "attention.png": "The encoder's cross-attention: how much of each cell of the "
+        f"{maps.shape[2]} x {maps.shape[3]} feature map a latent takes. Every map has "
+        "its own scale, and heads are averaged. Shown are latents that look at few "
+        "places, each at others.",
+    }
+
+
+def write_index(
+    path: pathlib.Path,
+    checkpoint: pathlib.Path,
+    metrics: dict[str, float],
+    captions: dict[str, str],
+) -> None:
+    """Writes the page that shows the pictures."""
+    titles = {
+        "loss_curve.png": "Learning curves",
+        "predictions.png": "Predictions",
+        "confusion_matrix.png": "Confusion matrix",
+        "attention.png": "Attention",
+    }
+    lines = [f"# Step {checkpoint.name} of {checkpoint.parent.parent}", ""]
+    lines += ["| metric | value |", "|---|---|"]
+    lines += [f"| {name} | {value:.4g} |" for name, value in metrics.items()]
+    for file, title in titles.items():
+        lines += ["", f"## {title}", "", captions[file], "", f"![{title}]({file})"]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def main(restored: restore.Restored) -> None:
+    """Writes WORKDIR/report."""
+    if restored.task.name != "imagenet":
+        raise ValueError(
+            f"{restored.folder} is of task '{restored.task.name}': this report is for "
+            "image classifiers, task 'imagenet'."
+        )
+    matplotlib.use("Agg")
+    workdir = restored.folder.parent.parent
+    folder = workdir / "report"
+    folder.mkdir(exist_ok=True)
+    metrics, captions = draw_all(restored, workdir, folder)
+    write_index(folder / "index.md", restored.folder, metrics, captions)
+    print(f"Report: {folder / 'index.md'}")
+
+
+if __name__ == "__main__":
+    restore.run(main)

@@ -1,0 +1,174 @@
+"""The arrows between the parts of the code, read from its import statements."""
+
+import ast
+import importlib
+import io
+import pathlib
+import subprocess
+import sys
+import tokenize
+
+import pytest
+from programs import ROOT, environment
+
+MAX_LINES = 320  # of code in a file
+FOLDERS = ("perceiver_jax", "configs", "experiments", "scripts", "benchmarks", "tests")
+OURS = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+INSTALLED = [p for p in OURS if p.relative_to(ROOT).parts[0] in FOLDERS[:3]]
+
+# The parts of a model, each of which may import those before it.
+PARTS = [f"perceiver_jax.{name}" for name in ("stack", "attention", "position")]
+MODELS = [
+    *PARTS,
+    *(f"perceiver_jax.{name}" for name in ("perceiver", "adapters", "pretrained")),
+]
+
+# (files, what they may not import, except)
+FORBIDDEN = [
+    ("perceiver_jax/**/*.py", [*FOLDERS[1:]], []),
+    ("perceiver_jax/data/**/*.py", ["jax", "jaxlib", "haiku", "optax", "orbax"], []),
+    ("perceiver_jax/data/**/*.py", ["perceiver_jax"], ["perceiver_jax.data"]),
+    ("perceiver_jax/stack.py", ["perceiver_jax"], []),
+    ("perceiver_jax/attention.py", ["perceiver_jax"], PARTS[:1]),
+    ("perceiver_jax/position.py", ["perceiver_jax"], PARTS[:2]),
+    ("perceiver_jax/perceiver.py", ["perceiver_jax"], PARTS),
+    ("experiments/**/*.py", ["configs", "scripts", "benchmarks", "tests"], []),
+    *(
+        (f"perceiver_jax/{engine}.py", [*MODELS, "perceiver_jax.data"], [])
+        for engine in (
+            "checkpoint",
+            "evaluation",
+            "forward",
+            "metrics",
+            "sharding",
+            "task",
+            "training",
+            "update",
+            "writer",
+        )
+    ),
+]
+
+
+def identify(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def parse(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def imports(path: pathlib.Path) -> set[str]:
+    """What a file imports, wherever in it: `from a import b` is "a.b"."""
+    found = set()
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import, line {node.lineno}"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def is_in(name: str, packages: list[str]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize(("files", "forbidden", "allowed"), FORBIDDEN)
+def test_arrows_point_one_way(files, forbidden, allowed):
+    paths = list(ROOT.glob(files))
+    assert paths
+    against = [
+        f"{identify(path)} imports {name}"
+        for path in paths
+        for name in sorted(imports(path))
+        if is_in(name, forbidden) and not is_in(name, allowed)
+    ]
+    assert not against
+
+
+def test_configs_are_numbers_only():
+    for path in ROOT.glob("configs/*.py"):
+        for name in imports(path):
+            assert is_in(name, ["ml_collections", "configs"]), path
+
+
+def test_imports_are_read_from_every_statement(tmp_path):
+    path = tmp_path / "file.py"
+    path.write_text("import a.b as c\ndef f():\n    from d.e import g, h\n")
+    assert imports(path) == {"a.b", "d.e.g", "d.e.h"}
+    assert is_in("a.b", ["a"]) and not is_in("ab.c", ["a"])
+
+
+def defines_flags(path: pathlib.Path) -> bool:
+    return any(name.startswith("absl.flags") for name in imports(path))
+
+
+def module_name(path: pathlib.Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in INSTALLED if not defines_flags(p)], ids=identify
+)
+def test_modules_can_be_imported(path):
+    importlib.import_module(module_name(path))
+
+
+# Each in a process of its own, as programs run: two may define the same flag.
+@pytest.mark.parametrize(
+    "path",
+    [p for p in OURS if defines_flags(p) and "tests" not in identify(p)],
+    ids=identify,
+)
+def test_programs_show_their_help(path):
+    done = subprocess.run(
+        [sys.executable, "-m", module_name(path), "--help"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("path", OURS, ids=identify)
+def test_files_say_what_they_are(path):
+    assert ast.get_docstring(parse(path))
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in OURS if "tests" not in identify(p)], ids=identify
+)
+def test_files_are_not_long(path):
+    assert count_lines(path) <= MAX_LINES
+
+
+def count_lines(path: pathlib.Path) -> int:
+    """Lines with code: not blank, not only a comment, not a docstring."""
+    source = path.read_text()
+    skipped = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in skipped:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        described = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        if isinstance(node, described) and ast.get_docstring(node) is not None:
+            docstring = node.body[0]
+            lines -= set(range(docstring.lineno, docstring.end_lineno + 1))
+    return len(lines)
+
+
+def test_lines_of_code_leave_out_comments_and_docstrings(tmp_path):
+    path = tmp_path / "file.py"
+    path.write_text('"""Two\nlines."""\n\n# Three.\nx = """\n"""\ny = (1,\n     2)\n')
+    assert count_lines(path) == 4
