@@ -102,8 +102,20 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     seconds = time.monotonic() - start
     return (
         f"{topology}: {chips} chips, {config.batch_size} examples a step, "
-        f"{config.batch_size // chips} a chip\n{cost.program_cost(compiled)}\n"
+        f"{config.batch_size // chips} a chip\n"
+        f"{_describe(cost.program_cost(compiled))}\n"
         f"compile time {seconds:.1f} s"
+    )
+
+
+def _describe(program: cost.ProgramCost) -> str:
+    """Renders the cost of a program on one chip."""
+    return (
+        f"{program.flops / 1e9:,.0f} GFLOP\n"
+        f"{program.bytes_accessed / 1e9:,.2f} GB accessed\n"
+        f"{program.argument_bytes / 1e9:,.3f} GB arguments, in place\n"
+        f"{program.temp_bytes / 1e9:,.3f} GB temporaries\n"
+        f"{program.total_bytes / 1e9:,.3f} GB in all"
     )
 
 

@@ -6,13 +6,14 @@ and model state), `optimizer` (its state and the step), the evaluation's `metric
 running means of the metrics, so that resuming is exact.
 """
 
+import contextlib
 import dataclasses
 import fnmatch
 import importlib.metadata
 import logging
 import pathlib
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -72,6 +73,11 @@ class Checkpoints:
                 read_only=read_only,
                 create=not read_only,
             ),
+            item_handlers={
+                "variables": ocp.StandardCheckpointHandler(),
+                "optimizer": ocp.StandardCheckpointHandler(),
+                "about": ocp.JsonCheckpointHandler(),
+            },
         )
 
     def latest_step(self) -> int | None:
@@ -120,14 +126,20 @@ class Checkpoints:
           ValueError: the checkpoint holds other arrays, or its files are damaged.
         """
         for item, wanted in items.items():
-            saved, wanted = flatten(self.tree(step, item)), flatten(wanted)
+            saved, wanted = shapes_of(self.abstract(step, item)), shapes_of(wanted)
             check_same_arrays(saved, wanted, str(self.directory / str(step)))
         args = {k: ocp.args.StandardRestore(v) for k, v in items.items()}
         return self._restore(step, ocp.args.Composite(**args))
 
-    def tree(self, step: int, item: str) -> Any:
-        """Returns an item's tree with `shape` and `dtype` of its arrays."""
-        return self._manager.item_metadata(step)[item].tree
+    def abstract(self, step: int, item: str) -> Any:
+        """Returns an item's shapes and types, to restore it whole on every device."""
+        mesh = sharding.make_mesh()
+        whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        with self._damage_of(step):
+            tree = self._manager.item_metadata(step)[item].tree
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree
+        )
 
     def metrics(self, step: int) -> dict[str, float]:
         """Returns the evaluation that was saved with a checkpoint, or nothing."""
@@ -143,24 +155,33 @@ class Checkpoints:
         self._manager.close()
 
     def _restore(self, step: int, args: ocp.args.Composite) -> Any:
-        try:
+        with self._damage_of(step):
             return self._manager.restore(step, args=args)
+
+    @contextlib.contextmanager
+    def _damage_of(self, step: int) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = str(error).splitlines()[0][:200] if str(error) else repr(error)
             raise ValueError(
                 f"Checkpoint {self.directory / str(step)} is damaged ({reason}). "
                 "Remove that folder to go on from the one before it."
             ) from error
 
 
-def flatten(tree: Any) -> Shapes:
-    """Names the arrays of a tree: {"module/name": (shape, type)}."""
+def leaves(tree: Any) -> dict[str, Any]:
+    """Names the arrays of a tree: {"module/name": array}."""
 
     def name(path):
         return "/".join(jax.tree_util.keystr((key,), simple=True) for key in path)
 
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {name(path): (tuple(x.shape), str(x.dtype)) for path, x in leaves}
+    return {name(path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def shapes_of(tree: Any) -> Shapes:
+    """Returns the shape and type of every array of a tree, by name."""
+    return {k: (tuple(x.shape), str(x.dtype)) for k, x in leaves(tree).items()}
 
 
 def check_same_arrays(saved: Shapes, wanted: Shapes, where: str) -> None:
@@ -249,7 +270,7 @@ class Source:
 
     def _load_tree(self, kind: str, fresh: Any) -> Any:
         saved = self.variables[kind]
-        wanted, found = flatten(fresh), flatten(saved)
+        wanted, found = shapes_of(fresh), shapes_of(saved)
         skipped = {name for name in wanted if self._skips(name)}
         loaded = (wanted.keys() & found.keys()) - skipped
         wrong = [n for n in sorted(loaded) if wanted[n][0] != found[n][0]]
@@ -317,13 +338,7 @@ def load_variables(
         raise FileNotFoundError(
             f"No checkpoint '{step}' in {path}; it has {steps or 'none'}."
         )
-    everywhere = jax.sharding.NamedSharding(
-        sharding.make_mesh(), jax.sharding.PartitionSpec()
-    )
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-        checkpoints.tree(number, "variables"),
-    )
+    abstract = checkpoints.abstract(number, "variables")
     variables = checkpoints.restore(number, variables=abstract)["variables"]
     return variables, checkpoints.about(number), checkpoints.directory / str(number)
 

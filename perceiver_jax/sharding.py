@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 AXIS = "data"
-_WORTH_SHARDING = 2**16  # smaller arrays cost more to gather than they save
+WORTH_SHARDING = 2**16  # smaller arrays cost more to gather than they save
 
 
 def make_mesh(devices=None) -> jax.sharding.Mesh:
@@ -63,7 +63,7 @@ class OverMesh:
 
     def _array_sharding(self, x) -> NamedSharding:
         spec: list[str | None] = [None] * x.ndim
-        if self.shard_state and x.size >= _WORTH_SHARDING:
+        if self.shard_state and x.size >= WORTH_SHARDING:
             # The largest axis that divides evenly; replicated where there is none.
             axes = [a for a in range(x.ndim) if x.shape[a] % self.mesh.size == 0]
             if axes:
@@ -124,7 +124,8 @@ class OverMesh:
 
     def from_saved(self, state: Any) -> Any:
         """Places a state as `to_save` gave it."""
-        return jax.device_put(state, self.state_sharding(state))
+        # A copy, as training donates its state and the caller may keep this one.
+        return jax.device_put(state, self.state_sharding(state), may_alias=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ import haiku as hk
 import jax
 
 NAMES = ("layers", "blocks", "cross_attends", "segments")
+KEPT = "kept_by_remat"
 
 Layer = Callable[[jax.Array], jax.Array]
 
@@ -47,10 +48,13 @@ def shared(layer: Layer, count: int) -> Layer:
 def remat(layer: Layer) -> Layer:
     """Returns a scanned layer that is recomputed in the backward pass from its input.
 
+    Only arrays named KEPT (by checkpoint_name) are kept besides: to make attention's
+    outputs again would take the score matrices again, the largest arrays of a layer.
     Inside a scan nothing can merge the recomputation with the first pass, so the
     barriers that would keep the two apart are left out.
     """
-    return hk.remat(layer, prevent_cse=False)
+    policy = jax.checkpoint_policies.save_only_these_names(KEPT)
+    return hk.remat(layer, policy=policy, prevent_cse=False)
 
 
 def depth(module_name: str) -> int:

@@ -1,0 +1,168 @@
+"""The ImageNet model at the paper's size on this machine, scanned beside unrolled.
+
+    python benchmarks/model.py --variant=fourier
+
+Two processes, one with the model as it is and one with every layer written out, run
+the forward pass and the training step in turn. Printed: seconds to trace and compile,
+seconds a run (medians), and peak memory. "unrolled" is the same model with the scans
+over layers and blocks fully unrolled, as a Python loop over layers gives.
+"""
+
+import functools
+import json
+import os
+import pathlib
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date
+
+import haiku as hk
+import jax
+from absl import app, flags
+
+from configs import imagenet
+from experiments import build
+from perceiver_jax import cost, evaluation, update
+from perceiver_jax.forward import make_forward, parse_policy
+
+_VARIANT = flags.DEFINE_string("variant", "fourier", "Of configs/imagenet.py.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 1, "Images a step.")
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs of each program.")
+_REMAT = flags.DEFINE_bool("remat", False, "Recompute layers in the backward pass.")
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
+_WORKER = flags.DEFINE_enum("worker", None, ["scanned", "unrolled"], "Internal.")
+
+PROGRAMS = ("forward", "train")
+
+
+def unroll_layers() -> None:
+    """Makes stacks of layers straight-line programs, in this process."""
+    scan, layer_stack = hk.scan, hk.layer_stack
+    hk.scan = lambda f, init, xs, length: scan(f, init, xs, length, unroll=length)
+    hk.layer_stack = lambda count, name: layer_stack(count, name=name, unroll=count)
+
+
+def make_programs():
+    """Returns {name: (function, abstract arguments)} and the task's first batch."""
+    config = imagenet.get_config(_VARIANT.value)
+    config.batch_size = _BATCH_SIZE.value
+    config.data.source = "synthetic"
+    config.model.remat = _REMAT.value
+    config.precision = "params=float32,compute=float32,output=float32"  # of a CPU
+    task = build.make_task(config)
+    forward = make_forward(task, parse_policy(config.precision))
+    optimizer, schedule = build.make_optimizer(config, 1000)
+    batch = next(iter(task.train_data(0)))
+    state = jax.jit(lambda: update.init(forward, optimizer, 0, batch))()
+
+    def predict(state, batch):
+        variables = evaluation.Variables(state.params, state.model_state)
+        return forward.apply(*variables, None, batch, False)[0]
+
+    step = update.make_update(task, forward, optimizer, schedule, 0)
+    train = functools.partial(step, axis_name=None)
+    return {"forward": predict, "train": train}, (state, batch)
+
+
+def work(kind: str) -> None:
+    """Compiles, then runs a program for every name that comes in, and says how long."""
+    if kind == "unrolled":
+        unroll_layers()
+    functions, arguments = make_programs()
+    compiled, figures = {}, {}
+    for name, function in functions.items():
+        start = time.perf_counter()
+        lowered = jax.jit(function).lower(*arguments)
+        traced = time.perf_counter()
+        compiled[name] = lowered.compile()
+        figures[name] = {
+            "trace": traced - start,
+            "compile": time.perf_counter() - traced,
+            "gflop": cost.count_flops(function, *arguments) / 1e9,
+            "temporaries_gb": cost.program_cost(compiled[name]).temp_bytes / 1e9,
+        }
+    print(json.dumps(figures), flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        jax.block_until_ready(compiled[line.strip()](*arguments))
+        print(time.perf_counter() - start, flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(peak, flush=True)
+
+
+def start_worker(kind: str) -> subprocess.Popen[str]:
+    flags_given = [f for f in sys.argv[1:] if not f.startswith("--output")]
+    command = [sys.executable, __file__, *flags_given, f"--worker={kind}"]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def ask(worker: subprocess.Popen[str], word: str) -> float:
+    worker.stdin.write(word + "\n")
+    worker.stdin.flush()
+    return float(worker.stdout.readline())
+
+
+def measure() -> dict[str, dict]:
+    """Figures of both kinds: compiled one after the other, run in turn."""
+    workers, figures = {}, {}
+    for kind in ("scanned", "unrolled"):
+        workers[kind] = start_worker(kind)
+        figures[kind] = json.loads(workers[kind].stdout.readline())
+    for name in PROGRAMS:
+        seconds = {kind: [] for kind in workers}
+        for repeat in range(_REPEATS.value + 1):
+            for kind, worker in workers.items():
+                taken = ask(worker, name)
+                if repeat:  # the first is a warm-up
+                    seconds[kind].append(taken)
+        for kind, values in seconds.items():
+            figures[kind][name]["seconds"] = statistics.median(values)
+    for kind, worker in workers.items():
+        figures[kind]["peak_gb"] = float(worker.communicate()[0])
+    return figures
+
+
+def table(figures: dict[str, dict]) -> str:
+    """A row a figure: scanned, unrolled, and the first over the second."""
+    rows = [("", "scanned", "unrolled", "ratio")]
+
+    def add(title, values, digits=2):
+        shown = [f"{value:.{digits}f}" for value in values]
+        rows.append((title, *shown, f"{values[0] / values[1]:.2f}"))
+
+    kinds = [figures["scanned"], figures["unrolled"]]
+    for name in PROGRAMS:
+        of = [kind[name] for kind in kinds]
+        add(f"{name}: trace + compile, s", [x["trace"] + x["compile"] for x in of])
+        add(f"{name}: a run, s", [x["seconds"] for x in of])
+        add(f"{name}: temporaries, GB", [x["temporaries_gb"] for x in of])
+        add(f"{name}: GFLOP", [x["gflop"] for x in of], 1)
+    add("peak memory of the process, GB", [kind["peak_gb"] for kind in kinds])
+    return "\n".join("{:34} {:>10} {:>10} {:>7}".format(*row) for row in rows)
+
+
+def main(_):
+    if _WORKER.value:
+        work(_WORKER.value)
+        return
+    figures = measure()
+    print(table(figures))
+    if _OUTPUT.value:
+        about = {
+            "command": "python benchmarks/model.py " + " ".join(sys.argv[1:]),
+            "date": date.today().isoformat(),
+            "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
+            "jax": jax.__version__,
+        }
+        text = json.dumps(about | figures, indent=2) + "\n"
+        pathlib.Path(_OUTPUT.value).write_text(text)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,69 @@
+"""Runs the programs as a user does: in a process of their own."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+from perceiver_jax.writer import read_metrics
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+# The digits task at a size that compiles in seconds.
+MINI = (
+    "--config=configs/digits.py",
+    "--config.batch_size=16",
+    "--config.eval_batch_size=120",
+    "--config.epochs=0.0",
+    "--config.model.num_latents=4",
+    "--config.model.latent_channels=16",
+    "--config.model.num_blocks=2",
+    "--config.model.layers_per_block=1",
+    "--config.keep_last=100",
+)
+
+
+def command(program: str, *flags: str) -> list[str]:
+    """The command line of `experiments.train` or the like."""
+    return [sys.executable, "-m", program, *flags]
+
+
+def environment(devices: int = 1) -> dict[str, str]:
+    """One CPU, split into virtual devices."""
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+
+
+def run(
+    program: str, *flags: str, devices: int = 1, fails: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end, which must be as expected."""
+    done = subprocess.run(
+        command(program, *flags),
+        cwd=ROOT,
+        env=environment(devices),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def numbers(workdir: pathlib.Path) -> dict[tuple[int, str], float]:
+    """All that a run measured, without how fast it went."""
+    timing = ("step", "steps_per_second", "data_wait")
+    return {
+        (row["step"], name): value
+        for row in read_metrics(workdir)
+        for name, value in row.items()
+        if name not in timing
+    }

@@ -1,0 +1,81 @@
+"""A killed run, started again, is the run that was never killed: to the bit."""
+
+import signal
+import subprocess
+import time
+
+import numpy as np
+import programs
+import pytest
+
+from perceiver_jax import checkpoint
+
+RUN = (
+    *programs.MINI,
+    "--config.steps=14",
+    "--config.log_every=3",
+    "--config.eval_every=7",
+    "--config.checkpoint_every=4",
+)
+
+
+def train(workdir, devices, *flags):
+    return programs.run(
+        "experiments.train", *RUN, *flags, f"--workdir={workdir}", devices=devices
+    )
+
+
+def train_until(workdir, devices, step, signal_number):
+    """Starts a run and sends it a signal as soon as it has logged `step`."""
+    with subprocess.Popen(
+        programs.command("experiments.train", *RUN, f"--workdir={workdir}"),
+        cwd=programs.ROOT,
+        env=programs.environment(devices),
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        deadline = time.monotonic() + 120
+        metrics = workdir / "metrics.jsonl"
+        while not (metrics.exists() and f'"step": {step},' in metrics.read_text()):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal_number)
+        return process.wait(120)
+
+
+def arrays(workdir, step):
+    """Every array of a checkpoint: parameters, optimizer, step."""
+    checkpoints = checkpoint.Checkpoints(workdir, read_only=True)
+    found = checkpoints.restore(
+        step,
+        variables=checkpoints.abstract(step, "variables"),
+        optimizer=checkpoints.abstract(step, "optimizer"),
+    )
+    return checkpoint.leaves(dict(found.items()))
+
+
+def assert_equal_runs(one, other):
+    left, right = arrays(one, 14), arrays(other, 14)
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+    assert programs.numbers(one) == programs.numbers(other)
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_killed_run_resumes_bit_identically(tmp_path, devices):
+    train(tmp_path / "whole", devices)
+    killed = tmp_path / "killed"
+    assert train_until(killed, devices, 6, signal.SIGKILL) == -signal.SIGKILL
+    train(killed, devices)
+    assert_equal_runs(tmp_path / "whole", killed)
+
+
+def test_preempted_run_saves_where_it_is_and_resumes_bit_identically(tmp_path):
+    train(tmp_path / "whole", 1)
+    stopped = tmp_path / "stopped"
+    # A step that is neither a checkpoint's nor the end of a metrics window.
+    assert train_until(stopped, 1, 3, signal.SIGTERM) == 0
+    saved = checkpoint.Checkpoints(stopped, read_only=True).latest_step()
+    assert saved is not None and saved >= 3
+    train(stopped, 1)
+    assert_equal_runs(tmp_path / "whole", stopped)
