@@ -2,8 +2,8 @@
 
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,26 +12,16 @@ import sklearn.datasets
 import sklearn.model_selection
 from ml_collections import config_dict
 
-from perceiver_jax import attention, losses, metrics, perceiver, position, sharding
-from perceiver_jax.adapters import image as adapters
+from experiments.image_model import make_forward
+from perceiver_jax import losses, metrics, sharding
 from perceiver_jax.data import image, loader, picture, sources
 from perceiver_jax.task import Batch, Task
-
-PERMUTATION_SEED = 0  # of the one permutation that all permuted experiments share
 
 
 def make_task(config: config_dict.ConfigDict) -> Task:
     """Builds the task from a config of configs/imagenet.py or configs/digits.py."""
     data = config.data
-    train, test = load_splits(
-        data.source,
-        data.name,
-        data.dir,
-        data.train_split,
-        data.eval_split,
-        data.num_classes,
-    )
-    _check_num_classes(data.num_classes, train)
+    train, test, _ = load_splits(data)
     process = {
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),
@@ -82,71 +72,85 @@ def make_task(config: config_dict.ConfigDict) -> Task:
 # Data: example -> {"images": [H, W, 3], "labels": [classes]}.
 
 
-def load_splits(
-    source: str,
-    name: str,
-    directory: str,
-    train_split: str,
-    eval_split: str,
-    num_classes: int,
-) -> tuple[sources.Source, sources.Source]:
-    """Opens the training and the evaluation set; see `data` in configs/imagenet.py."""
-    if source == "tfds":
-        where = directory or None
-        return (
-            sources.tfds_source(name, train_split, where),
-            sources.tfds_source(name, eval_split, where),
+class Splits(NamedTuple):
+    """What to train on, what to evaluate on, and the name of every class."""
+
+    train: sources.Source
+    test: sources.Source
+    class_names: Sequence[str]
+
+
+def load_splits(data: config_dict.ConfigDict) -> Splits:
+    """Opens the data that a config's `data` describes.
+
+    Raises:
+      ValueError: an unknown source, or another number of classes than the config says.
+      FileNotFoundError: it is not there, or not prepared; says how to prepare it.
+    """
+    if data.source not in SOURCES:
+        raise ValueError(
+            f"data.source='{data.source}' is unknown: use {', '.join(SOURCES)}."
         )
-    if source == "folder":
-        root = pathlib.Path(directory)
-        train = sources.FolderSource(root / train_split)
-        return train, sources.FolderSource(root / eval_split, train.class_names)
-    if source == "digits":
-        return _digits()
-    if source == "synthetic":
-        return _synthetic(num_classes), _synthetic(num_classes)
-    raise ValueError(
-        f"data.source='{source}' is unknown: use 'tfds', 'folder', 'digits' or "
-        "'synthetic'."
+    splits = SOURCES[data.source](data)
+    found = len(splits.class_names)
+    if found != data.num_classes:
+        raise ValueError(
+            f"data.num_classes={data.num_classes}, but the data has {found} classes: "
+            f"use --config.data.num_classes={found}."
+        )
+    return splits
+
+
+def _tfds(data):
+    train, test = (
+        sources.tfds_source(data.name, split, data.dir or None)
+        for split in (data.train_split, data.eval_split)
     )
+    return Splits(train, test, train.class_names)
 
 
-def _digits() -> tuple[sources.ArraySource, sources.ArraySource]:
+def _folder(data):
+    root = pathlib.Path(data.dir)
+    train = sources.FolderSource(root / data.train_split)
+    test = sources.FolderSource(root / data.eval_split, train.class_names)
+    return Splits(train, test, train.class_names)
+
+
+def _digits(data):
     """scikit-learn's digits as uint8 images; a fifth, of all classes, held out."""
+    del data
     digits = sklearn.datasets.load_digits()
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    names = np.arange(len(pixels))
-    splits = sklearn.model_selection.train_test_split(
-        *(pixels, digits.target, names),
+    parts = sklearn.model_selection.train_test_split(
+        *(pixels, digits.target, np.arange(len(pixels))),
         test_size=0.2,
         random_state=0,
         stratify=digits.target,
     )
     train, test = (
         sources.ArraySource(image=images, label=labels, name=names)
-        for images, labels, names in (splits[0::2], splits[1::2])
+        for images, labels, names in (parts[0::2], parts[1::2])
     )
-    return train, test
+    return Splits(train, test, [str(name) for name in digits.target_names])
 
 
-def _synthetic(num_classes: int) -> sources.ArraySource:
-    """Noise, to measure speed without data: as large as a usual photo."""
+def _synthetic(data):
+    """Noise the size of a usual photo, to measure speed without data."""
     rng = np.random.default_rng(0)
-    return sources.ArraySource(
+    noise = sources.ArraySource(
         image=rng.integers(0, 256, (16, 375, 500, 3), dtype=np.uint8),
-        label=rng.integers(0, num_classes, 16),
+        label=rng.integers(0, data.num_classes, 16),
         name=np.arange(16),
     )
+    return Splits(noise, noise, [str(label) for label in range(data.num_classes)])
 
 
-def _check_num_classes(num_classes: int, train: sources.Source) -> None:
-    # Arrays in memory bring no class names.
-    found = getattr(train, "num_classes", num_classes)
-    if found != num_classes:
-        raise ValueError(
-            f"data.num_classes={num_classes}, but the data has {found} classes: use "
-            f"--config.data.num_classes={found}."
-        )
+SOURCES: dict[str, Callable[[config_dict.ConfigDict], Splits]] = {
+    "tfds": _tfds,
+    "folder": _folder,
+    "digits": _digits,
+    "synthetic": _synthetic,
+}
 
 
 def decode(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,115 +207,6 @@ def mix(
         return batch
     images, labels = image.mixup_cutmix(batch["images"], batch["labels"], rng, alpha)
     return {**batch, "images": images, "labels": labels}
-
-
-# Model: batch -> logits [B, classes].
-
-
-def make_forward(
-    model: config_dict.ConfigDict, num_classes: int, bn_axis: str | None
-) -> Callable[[Batch, bool], jax.Array]:
-    """Returns the Haiku function (batch, is_training) -> logits [B, classes]."""
-    make_inputs = _image_inputs(model, bn_axis)
-    cross_attention = functools.partial(
-        attention.CrossAttention,
-        num_heads=model.num_cross_heads,
-        widening_factor=model.cross_widening,
-        dropout_rate=model.dropout,
-    )
-    self_attention = functools.partial(
-        attention.SelfAttention,
-        num_heads=model.num_self_heads,
-        widening_factor=model.self_widening,
-        dropout_rate=model.dropout,
-    )
-    make_head, num_queries = _classifier(model, num_classes)
-
-    def forward(batch: Batch, is_training: bool) -> jax.Array:
-        inputs = make_inputs()(batch["images"], is_training)
-        network = perceiver.Perceiver(
-            perceiver.Encoder(
-                model.num_latents,
-                model.latent_channels,
-                cross_attention,
-                model.latent_init_scale,
-            ),
-            perceiver.Processor(
-                model.num_blocks,
-                model.layers_per_block,
-                self_attention,
-                model.share_weights,
-                model.num_cross_attends,
-                cross_attention,
-                model.cross_attends_at_start,
-                model.remat,
-            ),
-            make_head(),
-        )
-        queries = None
-        if num_queries:
-            queries = perceiver.LearnedQueries(num_queries, model.latent_channels)()
-        return network(inputs, queries, is_training=is_training)[:, 0]
-
-    return forward
-
-
-def _classifier(
-    model: config_dict.ConfigDict, num_classes: int
-) -> tuple[Callable[[], perceiver.Head], int]:
-    """Returns how to make the head, and how many queries it asks."""
-    if model.head == "mean":
-        return functools.partial(perceiver.MeanPool, num_classes), 0
-    if model.head != "query":
-        raise ValueError(f"model.head='{model.head}' is unknown: 'query' or 'mean'.")
-    cross_attention = functools.partial(
-        attention.CrossAttention,
-        num_heads=model.num_cross_heads,
-        widening_factor=model.cross_widening,
-        query_residual=model.decoder_query_residual,
-        dropout_rate=model.dropout,
-    )
-    return functools.partial(perceiver.Decoder, cross_attention, num_classes), 1
-
-
-def _image_inputs(
-    model: config_dict.ConfigDict, bn_axis: str | None
-) -> Callable[[], adapters.ImageInputs]:
-    stems: dict[str, Callable | None] = {
-        "pixels": None,
-        "pointwise": functools.partial(adapters.Pointwise, model.stem_channels),
-        "conv": functools.partial(adapters.ConvStem, model.stem_channels, bn_axis),
-        "patches": functools.partial(
-            adapters.Patches, model.patch_size, model.stem_channels
-        ),
-    }
-    positions: dict[str, Callable] = {
-        "fourier": functools.partial(
-            position.FourierPosition, model.num_bands, tuple(model.max_resolution)
-        ),
-        "learned": functools.partial(
-            position.LearnedPosition,
-            tuple(model.max_resolution),
-            model.position_channels,
-            model.position_init_scale,
-            model.position_projection,
-        ),
-    }
-    for name, chosen, known in (
-        ("model.stem", [model.stem], stems),
-        ("model.positions", model.positions, positions),
-    ):
-        for word in chosen:
-            if word not in known:
-                raise ValueError(
-                    f"{name} has '{word}', which is unknown: use {', '.join(known)}."
-                )
-    return functools.partial(
-        adapters.ImageInputs,
-        [positions[word] for word in model.positions],
-        stems[model.stem],
-        PERMUTATION_SEED if model.permute else None,
-    )
 
 
 # Outputs: logits -> numbers and pictures.

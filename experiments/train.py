@@ -24,7 +24,15 @@ from absl import app, flags
 from ml_collections import config_dict, config_flags
 
 from experiments import build
-from perceiver_jax import checkpoint, cost, sharding, training, update, writer
+from perceiver_jax import (
+    checkpoint,
+    cost,
+    init_from,
+    sharding,
+    training,
+    update,
+    writer,
+)
 from perceiver_jax.forward import make_forward, parse_policy
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -52,7 +60,7 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     source, parent = None, ""
     if config.init_from:
         variables, _, folder = checkpoint.load_variables(config.init_from)
-        source = checkpoint.Source(str(folder), variables, config.init_skip)
+        source = init_from.Source(str(folder), variables, config.init_skip)
         parent = str(folder)
     about = checkpoint.describe(
         task.name, task.best_metric, json.loads(config.to_json()), parent

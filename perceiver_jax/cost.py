@@ -226,6 +226,8 @@ def tpu_mesh(name: str) -> jax.sharding.Mesh:
         # that no cloud told it where it runs. Any valid values do for all topologies.
         os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
         os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5e-4")
+        # With no TPU to share, nothing forbids several processes to compile for one.
+        os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     # Cloud's v4 joins the two cores of a chip into one device; libtpu alone does not.
     options = {"chip_config_name": "megacore"} if name.startswith("v4:") else {}
     try:

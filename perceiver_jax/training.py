@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jax.experimental import multihost_utils
 
-from perceiver_jax import checkpoint, cost, evaluation, sharding
+from perceiver_jax import checkpoint, cost, evaluation, init_from, sharding
 from perceiver_jax.metrics import Mean
 from perceiver_jax.task import Task
 from perceiver_jax.update import TrainState, init, make_update
@@ -57,7 +57,7 @@ def train(
     settings: Settings,
     workdir: pathlib.Path,
     about: Mapping[str, Any],
-    source: checkpoint.Source | None = None,
+    source: init_from.Source | None = None,
 ) -> None:
     """Trains to settings.total_steps, going on from WORKDIR's newest checkpoint.
 
@@ -94,8 +94,10 @@ def train(
     )
     make_state = functools.partial(init, forward, optimizer, settings.seed, batch)
     state, window = _starting_state(make_state, parallel, checkpoints, about, source)
-    _log_size(state.params, update, make_state, batch)
     step_fn = parallel.compile_update(update)
+    _log_size(jax.eval_shape(make_state).params)
+    flops = cost.count_flops(step_fn, state, parallel.place_batch(batch))
+    logger.info("%.4g GFLOP a step, over all devices", flops / 1e9)
     evaluate = evaluation.make_evaluate(task, forward, parallel)
     draw = evaluation.make_pictures(task, forward, parallel)
     writer = Writer(workdir, first_step, active=jax.process_index() == 0)
@@ -147,7 +149,7 @@ def _starting_state(
     parallel: sharding.OverMesh | sharding.OverPmap,
     checkpoints: checkpoint.Checkpoints,
     about: Mapping[str, Any],
-    source: checkpoint.Source | None,
+    source: init_from.Source | None,
 ) -> tuple[TrainState, "Window"]:
     """Decides how training starts. In this order:
 
@@ -220,19 +222,15 @@ class Window:
         return values
 
 
-def _log_size(params, update, make_state, batch) -> None:
-    """Logs the parameter table and the FLOPs of a step."""
+def _log_size(params: hk.Params) -> None:
+    """Logs the table of parameters."""
     width = max(map(len, params))
     for module, arrays in params.items():
         shapes = "  ".join(f"{k} {list(x.shape)}" for k, x in arrays.items())
         size = sum(math.prod(x.shape) for x in arrays.values())
         logger.info("%-*s %12s  %s", width, module, f"{size:,}", shapes)
     total = sum(math.prod(x.shape) for x in jax.tree.leaves(params))
-    flops = cost.count_flops(
-        functools.partial(update, axis_name=None), jax.eval_shape(make_state), batch
-    )
     logger.info("%-*s %12s", width, "parameters", f"{total:,}")
-    logger.info("%.4g GFLOP a step of each process", flops / 1e9)
 
 
 def _preemption_notice() -> Callable[[int], bool]:

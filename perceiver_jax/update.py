@@ -88,7 +88,7 @@ def make_update(
         grads = jax.tree.map(lambda g: g / weight, grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        rates = {"grad_norm": optax.global_norm(grads)}
+        rates = {"grad_norm": optax.tree.norm(grads)}
         rates["learning_rate"] = jnp.asarray(schedule(state.step), jnp.float32)
         sums |= {k: jnp.stack([v, jnp.ones([])]) for k, v in rates.items()}
         return TrainState(state.step + 1, params, model_state, opt_state), sums

@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments import imagenet, restore
+from experiments import image_model, imagenet, restore
 from perceiver_jax import evaluation, inspection, writer
 from perceiver_jax.adapters.image import permutation
 from perceiver_jax.data import image
@@ -35,19 +35,6 @@ TRAIN, TEST, RIGHT, WRONG = "#8fa9bf", "#1f5a8a", "#2e7d4f", "#b3402e"
 
 
 # What is shown: numbers and choices.
-
-
-def class_names(data) -> list[str]:
-    """Returns a name for each class: its folder's, TFDS's, or its number."""
-    train, _ = imagenet.load_splits(
-        data.source,
-        data.name,
-        data.dir,
-        data.train_split,
-        data.eval_split,
-        data.num_classes,
-    )
-    return list(getattr(train, "class_names", map(str, range(data.num_classes))))
 
 
 def read_images(task: Task, indices: Sequence[int]) -> dict[int, np.ndarray]:
@@ -119,7 +106,7 @@ def encoder_maps(restored: restore.Restored, images: np.ndarray) -> np.ndarray:
         )
     if config.model.permute:
         shuffled, maps = maps, np.empty_like(maps)
-        order = permutation(height * width, imagenet.PERMUTATION_SEED)
+        order = permutation(height * width, image_model.PERMUTATION_SEED)
         maps[..., order] = shuffled
     return maps.reshape(*maps.shape[:2], height, width)
 
@@ -264,7 +251,7 @@ def draw_attention(
 
 def draw_all(restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.Path):
     """Writes the pictures; returns the test metrics, and a caption for each picture."""
-    names = class_names(restored.config.data)
+    names = imagenet.load_splits(restored.config.data).class_names
     evaluate = evaluation.make_evaluate(
         restored.task, restored.forward, restored.parallel
     )

@@ -1,14 +1,17 @@
 """What all tests run on: virtual CPU devices, and one small trained model."""
 
 import os
+import pathlib
 
-# Before anything imports JAX. Eight devices, as in the tests of meshes.
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = " ".join(
-    [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
-)
-
-import pathlib  # noqa: E402
+# Before anything imports JAX. Tests compile much and compute little: programs are
+# optimised less, and compiled once for all processes and sessions.
+os.environ |= {
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 "
+    "--xla_force_host_platform_device_count=8",
+    "JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(__file__).parent / ".jax_cache"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+}
 
 import programs  # noqa: E402
 import pytest  # noqa: E402

@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
 
 from perceiver_jax.writer import read_metrics
 
+_XLA_FLAGS = os.environ["XLA_FLAGS"]
 ROOT = pathlib.Path(__file__).parent.parent
 
 # The digits task at a size that compiles in seconds.
@@ -30,9 +32,9 @@ def command(program: str, *flags: str) -> list[str]:
 
 
 def environment(devices: int = 1) -> dict[str, str]:
-    """One CPU, split into virtual devices."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    """What tests run in (conftest.py), with another number of virtual devices."""
+    flags = re.sub(r"device_count=\d+", f"device_count={devices}", _XLA_FLAGS)
+    return {**os.environ, "XLA_FLAGS": flags}
 
 
 def run(

@@ -12,7 +12,7 @@ import pytest
 
 from configs import digits
 from experiments import build
-from perceiver_jax import checkpoint, evaluation, sharding, training, update
+from perceiver_jax import checkpoint, evaluation, init_from, sharding, training, update
 from perceiver_jax import optimizer as optimizers
 from perceiver_jax.data import loader, sources
 from perceiver_jax.forward import make_forward, parse_policy
@@ -161,7 +161,7 @@ def test_damaged_checkpoint_is_named(tmp_path):
 def test_init_from_loads_skips_and_reports(tmp_path, caplog):
     train(regression(), tmp_path / "parent")
     variables, _, folder = checkpoint.load_variables(tmp_path / "parent")
-    source = checkpoint.Source(str(folder), variables, ("output/*",))
+    source = init_from.Source(str(folder), variables, ("output/*",))
     still = dataclasses.replace(SETTINGS, total_steps=1)
     with caplog.at_level("INFO", logger="perceiver_jax"):
         train(regression(), tmp_path / "child", still, source, rate=0.0)
@@ -176,7 +176,7 @@ def test_init_from_loads_skips_and_reports(tmp_path, caplog):
 def test_init_from_another_shape_names_it_and_the_fix(tmp_path):
     train(regression(), tmp_path / "parent")
     variables, _, folder = checkpoint.load_variables(tmp_path / "parent")
-    source = checkpoint.Source(str(folder), variables)
+    source = init_from.Source(str(folder), variables)
     with pytest.raises(ValueError, match=r"hidden/w: \(3, 3\) there, \(3, 5\) here"):
         train(regression(width=5), tmp_path / "child", source=source)
 

@@ -6,6 +6,7 @@ for worker processes.
 """
 
 import difflib
+import logging
 import os
 import pathlib
 import threading
@@ -13,7 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from absl import logging
+
+logger = logging.getLogger(__name__)
 
 Example = dict[str, Any]
 
@@ -290,7 +292,7 @@ class SkipCorrupt:
                 f"more than {self._limit} corrupt images, the last: {error}; repair"
                 " the data, or allow more"
             ) from error
-        logging.warning(
+        logger.warning(
             "corrupt image %d of at most %d allowed: %s", count, self._limit, error
         )
 
