@@ -9,7 +9,7 @@ from absl import app, flags
 from ml_collections import config_dict, config_flags
 
 from experiments import build
-from perceiver_jax import checkpoint, sharding
+from perceiver_jax import checkpoint, sharding, writer
 from perceiver_jax.evaluation import Variables
 from perceiver_jax.forward import make_forward, parse_policy
 from perceiver_jax.task import Task
@@ -48,6 +48,7 @@ def run(main: Callable[[Restored], None]) -> None:
     loaded: dict[str, Any] = {}
 
     def parse(argv: Sequence[str]) -> list[str]:
+        writer.log_to_console()
         # The checkpoint's own config says which --config flags there are.
         rest = flags.FLAGS(argv, known_only=True)
         if flags.FLAGS.is_parsed() and _WORKDIR.value:

@@ -70,10 +70,11 @@ def _attend_forward(query, key, value, key_mask):
         weights = jnp.exp(scores - new_largest[..., None])
         shrink = jnp.exp(largest - new_largest)
         total = total * shrink + weights.sum(-1)
+        # In this order of operands, XLA on CPU can do it in bfloat16 for all shapes.
         block_mixed = jnp.einsum(
-            "bhnm,bmhe->bnhe",
-            weights.astype(value.dtype),
+            "bmhe,bhnm->bnhe",
             block_value,
+            weights.astype(value.dtype),
             preferred_element_type=jnp.float32,
         )
         mixed = mixed * _as_column(shrink) + block_mixed
@@ -113,9 +114,9 @@ def _attend_backward(saved, grad):
         query_grad += _sum_to(
             query.shape,
             jnp.einsum(
-                "bhnm,bmhd->bnhd",
-                scores_grad,
+                "bmhd,bhnm->bnhd",
                 block_key,
+                scores_grad,
                 preferred_element_type=jnp.float32,
             ),
         )

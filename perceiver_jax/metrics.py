@@ -35,10 +35,11 @@ def _sum(name: str, value: jax.Array, weight: jax.Array) -> jax.Array:
 def top_k(logits: jax.Array, labels: jax.Array, k: int) -> jax.Array:
     """Whether the class of largest label is among the k largest logits: [...] float32.
 
-    Ties count against the model: equal logits do not make a correct answer.
+    Ties count against the model: equal logits do not make a correct answer, and what
+    is not a number is no answer at all.
     """
     correct = jnp.take_along_axis(logits, labels.argmax(-1)[..., None], axis=-1)
-    rank = (logits >= correct).sum(-1)
+    rank = (~(logits < correct)).sum(-1)  # not >=, which would rank NaN first
     return (rank <= k).astype(jnp.float32)
 
 

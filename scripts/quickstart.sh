@@ -22,7 +22,7 @@ install() {
   fi
   echo "Installing into $PWD/.venv ..."
   python3.11 -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check \
+  .venv/bin/pip install --quiet --disable-pip-version-check --use-pep517 \
     --constraint constraints.txt --editable ".[$1]"
   echo "$wanted" >"$stamp"
 }
@@ -40,9 +40,11 @@ $python -m experiments.train --config=configs/digits.py --workdir="$workdir"
 trained=$SECONDS
 result=$($python -m experiments.evaluate --workdir="$workdir")
 $python scripts/report.py --workdir="$workdir"
-accuracy=$($python -c "import json; print(f'{json.loads('''$result''')[\"test/top1\"]:.1%}')")
+accuracy=$($python -c '
+import json, sys
+print(format(json.load(sys.stdin)["test/top1"], ".1%"))' <<<"$result")
 
 echo "
-Test accuracy: $accuracy of 360 handwritten digits that were not trained on
+Test accuracy: $accuracy, on handwritten digits that were not trained on
 Time:          $trained s to train, $((SECONDS - trained)) s to evaluate and report
 Look at:       $workdir/report/index.md"

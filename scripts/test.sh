@@ -17,7 +17,7 @@ install() {
   fi
   echo "Installing into $PWD/.venv ..."
   python3.11 -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check \
+  .venv/bin/pip install --quiet --disable-pip-version-check --use-pep517 \
     --constraint constraints.txt --editable ".[$1]"
   echo "$wanted" >"$stamp"
 }

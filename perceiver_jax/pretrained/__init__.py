@@ -1,0 +1,1 @@
+"""Released weights to our names and back; their names appear nowhere else."""
