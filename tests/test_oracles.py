@@ -92,7 +92,6 @@ def test_outputs_are_those_of_the_released_architecture(name):
     expected = trees["output"][""]["output"]
     error = np.abs(logits - expected).max() / np.abs(expected).max()
     assert error <= 1e-4
-    print(name, error)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -155,5 +154,5 @@ def test_layers_with_a_gap_are_refused():
 
 def test_kernel_that_is_no_linear_map_is_refused():
     kernel = {"image_preprocessor/~/conv2_d": {"w": np.zeros((3, 3, 3, 8))}}
-    with pytest.raises(ValueError, match=r"conv2_d/w of shape \(3, 3, 3, 8\)"):
+    with pytest.raises(ValueError, match=r"conv2_d/w has shape \(3, 3, 3, 8\)"):
         deepmind.to_ours(kernel, deepmind.IMAGENET)

@@ -29,13 +29,15 @@ LAYER = "{layer}"
 _LINEAR = ("w", "b")
 _NORM = ("scale", "offset")
 _AVERAGE = ("average", "hidden", "counter")
+_CROSS = ("query_norm", "input_norm", "mlp_norm")  # the norms of a cross-attend
+_SELF = ("attention_norm", "mlp_norm")
 
 
 def _each(ours: str, released: str, names: Sequence[str], **options) -> list[Rule]:
     return [Rule(f"{ours}/{n}", f"{released}/{n}", **options) for n in names]
 
 
-def _residual_block(ours: str, released: str, norms: Sequence[str]) -> list[Rule]:
+def _block(ours: str, released: str, norms: Sequence[str]) -> list[Rule]:
     # There, modules of a kind are numbered in the order in which they are called.
     parts = [
         ("attention/query", "attention/linear", _LINEAR),
@@ -54,22 +56,15 @@ def _residual_block(ours: str, released: str, norms: Sequence[str]) -> list[Rule
     ]
 
 
-def _cross_attention(ours: str, released: str) -> list[Rule]:
-    return _residual_block(ours, released, ["query_norm", "input_norm", "mlp_norm"])
-
-
-def _self_attention(ours: str, released: str) -> list[Rule]:
-    return _residual_block(ours, released, ["attention_norm", "mlp_norm"])
-
-
 def _encoder(released: str) -> list[Rule]:
     """The encoder and the processor, which are one module there."""
     return [
         Rule("encoder/latents", f"{released}/trainable_position_encoding/pos_embs"),
-        *_cross_attention("encoder/cross_attention", f"{released}/cross_attention"),
-        *_self_attention(
+        *_block("encoder/cross_attention", f"{released}/cross_attention", _CROSS),
+        *_block(
             "processor/block/layers/self_attention",
             f"{released}/self_attention{LAYER}",
+            _SELF,
         ),
     ]
 
@@ -111,7 +106,7 @@ IMAGENET: list[Rule] = [
         "learned_queries/queries",
         f"{_CLASSIFIER}/~/trainable_position_encoding/pos_embs",
     ),
-    *_cross_attention("decoder/cross_attention", f"{_CLASSIFIER}/cross_attention"),
+    *_block("decoder/cross_attention", f"{_CLASSIFIER}/cross_attention", _CROSS),
     *_each("decoder/output", f"{_CLASSIFIER}/output", _LINEAR),
 ]
 
@@ -152,12 +147,10 @@ def _released_path(rule: Rule, layer: int) -> str:
 
 
 def _drop_unit_axes(array: np.ndarray, rule: Rule) -> np.ndarray:
-    if any(length != 1 for length in array.shape[: rule.unit_axes]):
-        raise ValueError(
-            f"{rule.released} of shape {array.shape} should start with "
-            f"{rule.unit_axes} axes of length 1."
-        )
-    return array.reshape(array.shape[rule.unit_axes :])
+    unit, rest = array.shape[: rule.unit_axes], array.shape[rule.unit_axes :]
+    if set(unit) - {1}:
+        raise ValueError(f"{rule.released} has shape {array.shape}: not one position.")
+    return array.reshape(rest)
 
 
 def _flatten(tree: Tree) -> dict[str, np.ndarray]:
