@@ -15,7 +15,7 @@ def get_config(variant: str = "fourier") -> config_dict.ConfigDict:
     config = imagenet.get_config(variant)
     config.batch_size = 64
     config.eval_batch_size = 360
-    config.epochs = 40.0
+    config.epochs = 50.0
     config.steps = 0
     config.precision = "params=float32,compute=float32,output=float32"  # CPUs
     config.log_every = 50
@@ -23,7 +23,7 @@ def get_config(variant: str = "fourier") -> config_dict.ConfigDict:
     config.checkpoint_every = 250
 
     config.optimizer.name = "adamw"  # LAMB is for large batches
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.reference_batch_size = 64
     config.optimizer.weight_decay = 0.05
 
@@ -44,7 +44,7 @@ def get_config(variant: str = "fourier") -> config_dict.ConfigDict:
     config.model.num_latents = 16
     config.model.latent_channels = 64
     config.model.num_blocks = 2
-    config.model.layers_per_block = 2
+    config.model.layers_per_block = 1
     config.model.num_self_heads = 4
     config.model.remat = False
     if config.model.stem_channels:

@@ -31,7 +31,7 @@ def attention_maps(
       forward: the model, of forward.make_forward.
       variables: its parameters and state.
       batch: few examples: a map holds B * heads * N * M float32 numbers, which
-        `attention.attend` never holds for large M.
+        `kernel.attend` never holds for large M.
 
     Returns:
       Module name to [B, heads, N, M].

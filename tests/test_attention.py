@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perceiver_jax import attention
+from perceiver_jax import attention, kernel
 
 
 def normal(*shape, seed=0, scale=1.0):
@@ -134,7 +134,7 @@ def test_attend_is_softmax_attention(query_batch, key_heads, value_heads, mask):
     query = normal(query_batch, 5, 3, 4, seed=1)
     key = normal(2, 21, key_heads, 4, seed=2)
     value = normal(2, 21, value_heads, 6, seed=3)
-    outputs = jax.jit(attention.attend)(query, key, value, mask)
+    outputs = jax.jit(kernel.attend)(query, key, value, mask)
     expected = numpy_attend(query, key, value, mask)
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
@@ -156,12 +156,12 @@ def test_visiting_keys_in_blocks_changes_nothing(
     target = normal(2, 5, 3, 6, seed=4)
 
     def loss(arrays):
-        outputs = attention.attend(*arrays, mask)
+        outputs = kernel.attend(*arrays, mask)
         return (outputs * target).sum(), outputs
 
     gradient = lambda: jax.jit(jax.grad(lambda *x: loss(*x), has_aux=True))(arrays)
     dense_gradients, dense = gradient()
-    monkeypatch.setattr(attention, "KEY_BLOCK", 8)
+    monkeypatch.setattr(kernel, "KEY_BLOCK", 8)
     assert "scan" in str(jax.make_jaxpr(loss)(arrays))
     gradients, outputs = gradient()
     np.testing.assert_allclose(outputs, dense, atol=1e-5)
@@ -171,9 +171,9 @@ def test_visiting_keys_in_blocks_changes_nothing(
 
 
 def test_blocks_never_hold_all_scores(monkeypatch):
-    monkeypatch.setattr(attention, "KEY_BLOCK", 64)
+    monkeypatch.setattr(kernel, "KEY_BLOCK", 64)
     query, key = normal(1, 64, 2, 4), normal(1, 512, 2, 4)
-    loss = lambda query: attention.attend(query, key, key).sum()
+    loss = lambda query: kernel.attend(query, key, key).sum()
     for function in (loss, jax.grad(loss)):
         shapes = all_shapes(jax.make_jaxpr(function)(query).jaxpr)
         assert max(map(np.prod, shapes)) < 64 * 512
@@ -181,13 +181,13 @@ def test_blocks_never_hold_all_scores(monkeypatch):
 
 @pytest.mark.parametrize("key_block", [4096, 8])
 def test_rows_without_keys_are_zero_with_finite_gradients(monkeypatch, key_block):
-    monkeypatch.setattr(attention, "KEY_BLOCK", key_block)
+    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
     query, key, value = (normal(2, n, 3, 4, seed=n) for n in (5, 21, 21))
     mask = MASK.copy()
     mask[1] = False
 
     def loss(query, key, value):
-        outputs = attention.attend(query, key, value, mask)
+        outputs = kernel.attend(query, key, value, mask)
         return (outputs**2).sum(), outputs
 
     gradient = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
@@ -201,7 +201,7 @@ def test_rows_without_keys_are_zero_with_finite_gradients(monkeypatch, key_block
 
 @pytest.mark.parametrize("key_block", [4096, 8])
 def test_bfloat16_inputs_have_a_float32_softmax(monkeypatch, key_block):
-    monkeypatch.setattr(attention, "KEY_BLOCK", key_block)
+    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
     # Scores around 64, where neighbours in bfloat16 are half a unit apart.
     query = np.full((1, 3, 1, 4), 4.0) + normal(1, 3, 1, 4, seed=1, scale=0.1)
     key = np.full((1, 21, 1, 4), 4.0) + normal(1, 21, 1, 4, seed=2, scale=0.1)
@@ -209,10 +209,10 @@ def test_bfloat16_inputs_have_a_float32_softmax(monkeypatch, key_block):
     low = [jnp.asarray(x, jnp.bfloat16) for x in (query, key, value)]
     same_values = [np.float32(x) for x in low]
 
-    weights = jax.jit(attention.attention_weights)(*low[:2])
+    weights = jax.jit(kernel.attention_weights)(*low[:2])
     assert weights.dtype == jnp.float32
     np.testing.assert_allclose(weights, numpy_weights(*same_values[:2]), rtol=1e-3)
-    outputs = jax.jit(lambda *x: attention.attend(*x))(*low)
+    outputs = jax.jit(lambda *x: kernel.attend(*x))(*low)
     assert outputs.dtype == jnp.bfloat16
     np.testing.assert_allclose(
         np.float32(outputs), numpy_attend(*same_values), atol=1e-2
@@ -228,7 +228,7 @@ def test_bfloat16_gradients_are_close_to_those_of_float32(query_batch, heads):
         normal(2, 21, 1, 6, seed=3),
     )
     low = [jnp.asarray(x, jnp.bfloat16) for x in arrays]
-    loss = lambda *arrays: (jnp.float32(attention.attend(*arrays)) ** 2).sum()
+    loss = lambda *arrays: (jnp.float32(kernel.attend(*arrays)) ** 2).sum()
     gradient = jax.jit(jax.grad(loss, (0, 1, 2)))
     same_values = [x.astype(jnp.float32) for x in low]
     for computed, expected in zip(gradient(*low), gradient(*same_values)):
@@ -334,7 +334,7 @@ def test_weights_are_those_that_the_values_are_mixed_with(sizes):
 @pytest.mark.parametrize("key_block", [4096, 4])
 @pytest.mark.parametrize("sizes", ["project first", "project after"], indirect=True)
 def test_masked_inputs_cannot_change_outputs(sizes, key_block, monkeypatch):
-    monkeypatch.setattr(attention, "KEY_BLOCK", key_block)
+    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
     heads, _, _, num_queries, num_inputs, channels = sizes
     width = channels - channels % heads
     query, inputs = normal(2, num_queries, 7), normal(2, num_inputs, channels, seed=1)
