@@ -6,22 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Installs the package with the extra $1, unless .venv has it already.
-install() {
-  local stamp=.venv/installed-$1 wanted
-  wanted=$(cat setup.py constraints.txt | cksum)
-  if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then return; fi
-  if ! python3.11 -c "import ensurepip, venv" 2>/dev/null; then
-    echo "python3.11 with its venv module is needed, and was not found in PATH." >&2
-    exit 1
-  fi
-  echo "Installing into $PWD/.venv ..."
-  python3.11 -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check --use-pep517 \
-    --constraint constraints.txt --editable ".[$1]"
-  echo "$wanted" >"$stamp"
-}
-
+source scripts/install.sh
 install dev
 SECONDS=0
 trap 'echo "scripts/test.sh: $SECONDS s, exit status $?"' EXIT

@@ -17,7 +17,9 @@ OURS = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.p
 INSTALLED = [p for p in OURS if p.relative_to(ROOT).parts[0] in FOLDERS[:3]]
 
 # The parts of a model, each of which may import those before it.
-PARTS = [f"perceiver_jax.{name}" for name in ("stack", "attention", "position")]
+PARTS = [
+    f"perceiver_jax.{name}" for name in ("stack", "kernel", "attention", "position")
+]
 MODELS = [
     *PARTS,
     *(f"perceiver_jax.{name}" for name in ("perceiver", "adapters", "pretrained")),
@@ -29,8 +31,9 @@ FORBIDDEN = [
     ("perceiver_jax/data/**/*.py", ["jax", "jaxlib", "haiku", "optax", "orbax"], []),
     ("perceiver_jax/data/**/*.py", ["perceiver_jax"], ["perceiver_jax.data"]),
     ("perceiver_jax/stack.py", ["perceiver_jax"], []),
-    ("perceiver_jax/attention.py", ["perceiver_jax"], PARTS[:1]),
-    ("perceiver_jax/position.py", ["perceiver_jax"], PARTS[:2]),
+    ("perceiver_jax/kernel.py", ["perceiver_jax"], PARTS[:1]),
+    ("perceiver_jax/attention.py", ["perceiver_jax"], PARTS[:2]),
+    ("perceiver_jax/position.py", ["perceiver_jax"], PARTS[:3]),
     ("perceiver_jax/perceiver.py", ["perceiver_jax"], PARTS),
     ("experiments/**/*.py", ["configs", "scripts", "benchmarks", "tests"], []),
     *(

@@ -175,7 +175,7 @@ def test_fine_tuning_from_another_run_keeps_the_parent(tmp_path):
 
 
 def test_step_compiles_for_a_tpu_pod_without_a_tpu():
-    flags = ("--compile_for=v5e:2x2", "--config.batch_size=16")
+    flags = ("--compile_for=v5e:2x2", "--config.batch_size=16", "--config.steps=10")
     printed = train(*imagenet("fourier", 32, 32), *flags)
     assert "v5e:2x2: 4 chips, 16 examples a step, 4 a chip" in printed
     for word in ("GFLOP", "accessed", "temporaries", "compile time"):
