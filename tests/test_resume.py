@@ -19,6 +19,12 @@ RUN = (
 )
 
 
+@pytest.fixture(autouse=True)
+def compiled_anew(monkeypatch):
+    """A resumed run compiles its programs again, as on the next day."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+
+
 def train(workdir, devices, *flags):
     return programs.run(
         "experiments.train", *RUN, *flags, f"--workdir={workdir}", devices=devices
