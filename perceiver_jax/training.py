@@ -84,6 +84,9 @@ def train(
         workdir, settings.keep_last, settings.keep_best, task.best_metric
     )
     first_step = checkpoints.latest_step() or 0
+    if first_step:
+        saved = checkpoints.about(first_step)
+        checkpoint.check_task(saved, about["task"], str(workdir))
     if first_step >= settings.total_steps:
         logger.info("Nothing to train: %s is at step %d.", workdir, first_step)
         return
@@ -98,9 +101,8 @@ def train(
     _log_size(jax.eval_shape(make_state).params)
     flops = cost.count_flops(step_fn, state, parallel.place_batch(batch))
     logger.info("%.4g GFLOP a step, over all devices", flops / 1e9)
-    evaluate = evaluation.make_evaluate(task, forward, parallel)
-    draw = evaluation.make_pictures(task, forward, parallel)
     writer = Writer(workdir, first_step, active=jax.process_index() == 0)
+    evaluate = _make_evaluation(task, forward, parallel, writer)
     progress = Progress(
         first_step, settings.total_steps, settings.batch_size, task.num_train_examples
     )
@@ -126,12 +128,7 @@ def train(
                 writer.scalars(step, row | rates)
             if step % settings.eval_every == 0 or is_last:
                 window.check()
-                variables = evaluation.Variables(state.params, state.model_state)
-                found = evaluate(variables).metrics
-                logger.info("evaluated step %d  %s", step, show(found))
-                writer.scalars(step, found)
-                writer.pictures(step, draw(variables))
-                save(found)
+                save(evaluate(step, state))
                 progress.restart(step)
             elif step % settings.checkpoint_every == 0:
                 save()
@@ -159,13 +156,11 @@ def _starting_state(
     """
     step = checkpoints.latest_step()
     if step is not None:
-        saved = checkpoints.about(step)
-        checkpoint.check_task(saved, about["task"], str(checkpoints.directory.parent))
         variables, rest = _split_state(parallel.abstract_state(make_state))
         items = checkpoints.restore(step, variables=variables, optimizer=rest)
         state = TrainState(**items["variables"], **items["optimizer"])
         logger.info("Resumed step %d of %s.", step, checkpoints.directory)
-        return parallel.from_saved(state), Window(saved["window"])
+        return parallel.from_saved(state), Window(checkpoints.about(step)["window"])
     state = parallel.initialize(make_state)
     if source is None:
         logger.info("Initialised from the seed.")
@@ -173,6 +168,27 @@ def _starting_state(
     variables, rest = _split_state(parallel.to_save(state))
     state = TrainState(**source.load_into(**variables), **rest)
     return parallel.from_saved(state), Window()
+
+
+def _make_evaluation(
+    task: Task,
+    forward: hk.TransformedWithState,
+    parallel: sharding.OverMesh | sharding.OverPmap,
+    writer: Writer,
+) -> Callable[[int, TrainState], dict[str, float]]:
+    """Returns a function that evaluates a state, reports, and returns the metrics."""
+    evaluate = evaluation.make_evaluate(task, forward, parallel)
+    draw = evaluation.make_pictures(task, forward, parallel)
+
+    def run(step, state):
+        variables = evaluation.Variables(state.params, state.model_state)
+        found = evaluate(variables).metrics
+        logger.info("evaluated step %d  %s", step, show(found))
+        writer.scalars(step, found)
+        writer.pictures(step, draw(variables))
+        return found
+
+    return run
 
 
 def _split_state(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -142,7 +142,7 @@ def test_workdir_of_another_task_or_model_is_refused(tmp_path):
     longer = dataclasses.replace(SETTINGS, total_steps=8)
     other = dataclasses.replace(regression(), name="other")
     with pytest.raises(ValueError, match="task 'regression', not of 'other'"):
-        train(other, tmp_path, longer)
+        train(other, tmp_path)
     with pytest.raises(ValueError, match=r"params/hidden/b: \(\(3,\)") as error:
         train(regression(width=5), tmp_path, longer)
     assert "--config.init_from" in str(error.value)
