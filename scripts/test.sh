@@ -15,4 +15,5 @@ export JAX_PLATFORMS=cpu
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/pytest --numprocesses=auto --maxprocesses=4 "$@"
+# Program tests are slow and adjacent: idle workers take over a part of them.
+.venv/bin/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal "$@"
