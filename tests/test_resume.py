@@ -67,21 +67,33 @@ def assert_equal_runs(one, other):
     assert programs.numbers(one) == programs.numbers(other)
 
 
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """The workdir of a run that was never stopped, for a number of devices."""
+    runs = {}
+
+    def run(devices):
+        if devices not in runs:
+            runs[devices] = tmp_path_factory.mktemp("whole")
+            train(runs[devices], devices)
+        return runs[devices]
+
+    return run
+
+
 @pytest.mark.parametrize("devices", [1, 8])
-def test_killed_run_resumes_bit_identically(tmp_path, devices):
-    train(tmp_path / "whole", devices)
-    killed = tmp_path / "killed"
-    assert train_until(killed, devices, 6, signal.SIGKILL) == -signal.SIGKILL
-    train(killed, devices)
-    assert_equal_runs(tmp_path / "whole", killed)
+def test_killed_run_resumes_bit_identically(tmp_path, whole_run, devices):
+    assert train_until(tmp_path, devices, 6, signal.SIGKILL) == -signal.SIGKILL
+    train(tmp_path, devices)
+    assert_equal_runs(whole_run(devices), tmp_path)
 
 
-def test_preempted_run_saves_where_it_is_and_resumes_bit_identically(tmp_path):
-    train(tmp_path / "whole", 1)
-    stopped = tmp_path / "stopped"
+def test_preempted_run_saves_where_it_is_and_resumes_bit_identically(
+    tmp_path, whole_run
+):
     # A step that is neither a checkpoint's nor the end of a metrics window.
-    assert train_until(stopped, 1, 3, signal.SIGTERM) == 0
-    saved = checkpoint.Checkpoints(stopped, read_only=True).latest_step()
+    assert train_until(tmp_path, 1, 3, signal.SIGTERM) == 0
+    saved = checkpoint.Checkpoints(tmp_path, read_only=True).latest_step()
     assert saved is not None and saved >= 3
-    train(stopped, 1)
-    assert_equal_runs(tmp_path / "whole", stopped)
+    train(tmp_path, 1)
+    assert_equal_runs(whole_run(1), tmp_path)
