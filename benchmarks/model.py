@@ -32,7 +32,7 @@ from perceiver_jax.forward import make_forward, parse_policy
 _VARIANT = flags.DEFINE_string("variant", "fourier", "Of configs/imagenet.py.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 1, "Images a step.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs of each program.")
-_REMAT = flags.DEFINE_bool("remat", False, "Recompute layers in the backward pass.")
+_REMAT = flags.DEFINE_bool("remat", True, "As in the config: recompute layers.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
 _WORKER = flags.DEFINE_enum("worker", None, ["scanned", "unrolled"], "Internal.")
 
@@ -41,9 +41,11 @@ PROGRAMS = ("forward", "train")
 
 def unroll_layers() -> None:
     """Makes stacks of layers straight-line programs, in this process."""
-    scan, layer_stack = hk.scan, hk.layer_stack
+    scan, layer_stack, remat = hk.scan, hk.layer_stack, hk.remat
     hk.scan = lambda f, init, xs, length: scan(f, init, xs, length, unroll=length)
     hk.layer_stack = lambda count, name: layer_stack(count, name=name, unroll=count)
+    # Without a loop, only this keeps the compiler from undoing the recomputation.
+    hk.remat = lambda layer, policy, prevent_cse: remat(layer, policy=policy)
 
 
 def make_programs():
