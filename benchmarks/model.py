@@ -4,8 +4,8 @@
 
 Two processes, one with the model as it is and one with every layer written out, run
 the forward pass and the training step in turn. Printed: seconds to trace and compile,
-seconds a run (medians), and peak memory. "unrolled" is the same model with the scans
-over layers and blocks fully unrolled, as a Python loop over layers gives.
+seconds a run (medians), and peak memory. "unrolled" is the same model with its scans
+over layers and blocks fully unrolled: straight-line programs, though traced only once.
 """
 
 import functools
@@ -44,7 +44,7 @@ def unroll_layers() -> None:
     scan, layer_stack, remat = hk.scan, hk.layer_stack, hk.remat
     hk.scan = lambda f, init, xs, length: scan(f, init, xs, length, unroll=length)
     hk.layer_stack = lambda count, name: layer_stack(count, name=name, unroll=count)
-    # Without a loop, only this keeps the compiler from undoing the recomputation.
+    # Without a loop, recomputation needs its barriers (see stack.remat).
     hk.remat = lambda layer, policy, prevent_cse: remat(layer, policy=policy)
 
 

@@ -143,10 +143,6 @@ class Checkpoints:
         """Returns the evaluation that was saved with a checkpoint, or nothing."""
         return dict(self._manager.metrics(step) or {})
 
-    def wait(self) -> None:
-        """Waits until everything that was saved is on disk."""
-        self._manager.wait_until_finished()
-
     def close(self) -> None:
         """Waits, and lets go of the folder."""
         self._manager.wait_until_finished()
