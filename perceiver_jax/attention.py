@@ -18,16 +18,17 @@ _weight_init = hk.initializers.VarianceScaling(1.0)  # fan-in, truncated normal
 class Projection(hk.Module):
     """A linear map whose weights can be had as arrays, so that attention may fold them.
 
-    Initialised by variance scaling 1.0 (fan-in, truncated normal), bias 0.
+    Initialised by variance scaling 1.0 (fan-in, truncated normal) or zeros, bias 0.
     """
 
-    def __init__(self, channels: int, name: str | None = None):
+    def __init__(self, channels: int, zeros: bool = False, name: str | None = None):
         super().__init__(name=name)
         self.channels = channels
+        self._w_init = jnp.zeros if zeros else _weight_init
 
     def weights(self, in_channels: int) -> tuple[jax.Array, jax.Array]:
         """Returns w [in_channels, channels] and b [channels]."""
-        w = hk.get_parameter("w", [in_channels, self.channels], init=_weight_init)
+        w = hk.get_parameter("w", [in_channels, self.channels], init=self._w_init)
         b = hk.get_parameter("b", [self.channels], init=jnp.zeros)
         return w, b
 
@@ -90,13 +91,12 @@ class MultiHeadAttention(hk.Module):
         """
         q, k = self._queries_and_keys(query, inputs)
         project = Projection(self.v_channels, name="value")
-        w, b = project.weights(inputs.shape[-1])
-        w, b = self._split_heads(w), self._split_heads(b)
-        if _project_after(q.shape[1], *w.shape[::2]):
+        if self._project_after(q, inputs, self.v_channels):
+            w, b = map(self._split_heads, project.weights(inputs.shape[-1]))
             mixed = kernel.attend(q, k, inputs[:, :, None], input_mask)
             mixed = jnp.einsum("bnhc,che->bnhe", mixed, w) + b
         else:
-            value = jnp.einsum("bmc,che->bmhe", inputs, w) + b
+            value = self._split_heads(project(inputs))
             mixed = kernel.attend(q, k, value, input_mask)
         if input_mask is not None:
             # The bias came after mixing, so a row without keys is cleared here.
@@ -122,15 +122,18 @@ class MultiHeadAttention(hk.Module):
         q = self._split_heads(Projection(self.qk_channels, name="query")(query))
         q = q * q.shape[-1] ** -0.5
         project = Projection(self.qk_channels, name="key")
-        w, b = project.weights(inputs.shape[-1])
-        w, b = self._split_heads(w), self._split_heads(b)
-        if _project_after(q.shape[1], *w.shape[::2]):
+        if self._project_after(q, inputs, self.qk_channels):
             # The key bias adds the same to all scores of a query: softmax ignores it.
+            w, _ = map(self._split_heads, project.weights(inputs.shape[-1]))
             return jnp.einsum("bnhd,chd->bnhc", q, w), inputs[:, :, None]
-        return q, jnp.einsum("bmc,chd->bmhd", inputs, w) + b
+        return q, self._split_heads(project(inputs))
 
     def _split_heads(self, x):
         return x.reshape(*x.shape[:-1], self.num_heads, -1)
+
+    def _project_after(self, query, inputs, channels):
+        head_channels = channels // self.num_heads
+        return _project_after(query.shape[1], inputs.shape[-1], head_channels)
 
 
 def _project_after(num_queries: int, in_channels: int, head_channels: int) -> bool:
@@ -145,16 +148,17 @@ def _project_after(num_queries: int, in_channels: int, head_channels: int) -> bo
 
 @dataclasses.dataclass
 class Mlp(hk.Module):
-    """Two linear maps with a tanh-approximated GELU between them."""
+    """Two linear maps with a GELU between them."""
 
     widening_factor: int = 1
+    exact_gelu: bool = False  # else its tanh approximation, as in both papers' code
     name: str | None = None
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Maps [..., channels] to the same shape."""
         channels = inputs.shape[-1]
         hidden = Projection(self.widening_factor * channels, name="hidden")(inputs)
-        hidden = jax.nn.gelu(hidden, approximate=True)
+        hidden = jax.nn.gelu(hidden, approximate=not self.exact_gelu)
         return Projection(channels, name="output")(hidden)
 
 
@@ -167,6 +171,7 @@ class SelfAttention(hk.Module):
     v_channels: int | None = None  # default: qk_channels
     widening_factor: int = 1
     dropout_rate: float = 0.0  # on both residual branches
+    exact_gelu: bool = False  # see Mlp
     name: str | None = None
 
     def __call__(
@@ -188,7 +193,7 @@ class SelfAttention(hk.Module):
         )
         normed = LayerNorm(name="attention_norm")(inputs)
         x = inputs + _dropout(rate, attention(normed, normed, input_mask, input_mask))
-        mlp = Mlp(self.widening_factor, name="mlp")
+        mlp = Mlp(self.widening_factor, self.exact_gelu, name="mlp")
         return x + _dropout(rate, mlp(LayerNorm(name="mlp_norm")(x)))
 
 
@@ -202,6 +207,7 @@ class CrossAttention(hk.Module):
     widening_factor: int = 1
     query_residual: bool = True  # off where queries are made of input features
     dropout_rate: float = 0.0  # on both residual branches
+    exact_gelu: bool = False  # see Mlp
     name: str | None = None
 
     def __call__(
@@ -242,7 +248,7 @@ class CrossAttention(hk.Module):
         x = _dropout(rate, attended)
         if self.query_residual:
             x = query + x
-        mlp = Mlp(self.widening_factor, name="mlp")
+        mlp = Mlp(self.widening_factor, self.exact_gelu, name="mlp")
         return x + _dropout(rate, mlp(LayerNorm(name="mlp_norm")(x)))
 
 
