@@ -43,3 +43,32 @@ def get_config() -> config_dict.ConfigDict:
     config.optimizer.b2 = 0.999
     config.optimizer.eps = 1e-6
     return config
+
+
+def get_model() -> config_dict.ConfigDict:
+    """Returns the fields of every Perceiver; a task's config adds its inputs' own."""
+    model = config_dict.ConfigDict()
+    model.num_latents = 256
+    model.latent_channels = 512
+    model.latent_init_scale = 0.02
+    model.num_cross_attends = 1  # in all: the first is the encoder's
+    model.cross_attends_at_start = False  # else evenly between the blocks
+    model.num_blocks = 1
+    model.layers_per_block = 6
+    model.share_weights = True  # of blocks, and of cross-attends after the first
+    model.num_cross_heads = 1
+    model.num_self_heads = 8
+    model.num_decoder_heads = 1
+    # Widths of attention; 0: qk as wide as the keys' input, v as qk.
+    model.qk_channels = 0  # encoder and self-attends
+    model.v_channels = 0
+    model.decoder_qk_channels = 0
+    model.decoder_v_channels = 0
+    model.decoder_query_residual = True
+    model.cross_widening = 1
+    model.self_widening = 1
+    model.decoder_widening = 1
+    model.dropout = 0.0  # none in either paper
+    model.gelu = "tanh"  # or "exact", as in most Hugging Face models
+    model.remat = False  # recompute layers in the backward pass, to save memory
+    return model

@@ -72,9 +72,10 @@ def perceiver_io() -> config_dict.ConfigDict:
     data.max_corrupt = 100  # files that training may skip before it stops
     data.num_workers = 0  # processes that decode; 0: threads only
 
-    config.model = model = config_dict.ConfigDict()
+    config.model = model = base.get_model()
     model.stem = "pixels"  # or "pointwise", "conv", "patches"
     model.stem_channels = 0
+    model.stem_padding = "same"  # of "conv"; "torch": as in Hugging Face's port
     model.patch_size = 0
     model.positions = ("fourier",)  # and / or "learned", concatenated
     model.num_bands = 64
@@ -86,19 +87,9 @@ def perceiver_io() -> config_dict.ConfigDict:
 
     model.num_latents = 512
     model.latent_channels = 1024
-    model.latent_init_scale = 0.02
-    model.num_cross_attends = 1
-    model.cross_attends_at_start = False  # else evenly between the blocks
     model.num_blocks = 8
     model.layers_per_block = 6
-    model.share_weights = True
-    model.num_cross_heads = 1
-    model.num_self_heads = 8
-    model.cross_widening = 1
-    model.self_widening = 1
-    model.dropout = 0.0  # none in either paper
     model.head = "query"  # or "mean", the head of 2021
-    model.decoder_query_residual = True
     model.remat = True  # recompute layers in the backward pass: batch 16 a chip fits
     return config
 

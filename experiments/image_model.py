@@ -6,7 +6,8 @@ from collections.abc import Callable
 import jax
 from ml_collections import config_dict
 
-from perceiver_jax import attention, perceiver, position
+from experiments.model import make_decoder, make_perceiver
+from perceiver_jax import perceiver, position
 from perceiver_jax.adapters import image as adapters
 from perceiver_jax.task import Batch
 
@@ -18,65 +19,21 @@ def make_forward(
 ) -> Callable[[Batch, bool], jax.Array]:
     """Returns the Haiku function (batch, is_training) -> logits [B, classes]."""
     make_inputs = _image_inputs(model, bn_axis)
-    cross_attention = functools.partial(
-        attention.CrossAttention,
-        num_heads=model.num_cross_heads,
-        widening_factor=model.cross_widening,
-        dropout_rate=model.dropout,
-    )
-    self_attention = functools.partial(
-        attention.SelfAttention,
-        num_heads=model.num_self_heads,
-        widening_factor=model.self_widening,
-        dropout_rate=model.dropout,
-    )
-    make_head, num_queries = _classifier(model, num_classes)
+    if model.head not in ("query", "mean"):
+        raise ValueError(f"model.head='{model.head}' is unknown: 'query' or 'mean'.")
 
     def forward(batch: Batch, is_training: bool) -> jax.Array:
         inputs = make_inputs()(batch["images"], is_training)
-        network = perceiver.Perceiver(
-            perceiver.Encoder(
-                model.num_latents,
-                model.latent_channels,
-                cross_attention,
-                model.latent_init_scale,
-            ),
-            perceiver.Processor(
-                model.num_blocks,
-                model.layers_per_block,
-                self_attention,
-                model.share_weights,
-                model.num_cross_attends,
-                cross_attention,
-                model.cross_attends_at_start,
-                model.remat,
-            ),
-            make_head(),
-        )
-        queries = None
-        if num_queries:
-            queries = perceiver.LearnedQueries(num_queries, model.latent_channels)()
+        head: perceiver.Head
+        if model.head == "mean":
+            head, queries = perceiver.MeanPool(num_classes), None
+        else:
+            head = make_decoder(model, num_classes)
+            queries = perceiver.LearnedQueries(1, model.latent_channels)()
+        network = make_perceiver(model, head)
         return network(inputs, queries, is_training=is_training)[:, 0]
 
     return forward
-
-
-def _classifier(
-    model: config_dict.ConfigDict, num_classes: int
-) -> tuple[Callable[[], perceiver.Head], int]:
-    """Returns how to make the head, and how many queries it asks."""
-    if model.head == "mean":
-        return functools.partial(perceiver.MeanPool, num_classes), 0
-    if model.head != "query":
-        raise ValueError(f"model.head='{model.head}' is unknown: 'query' or 'mean'.")
-    cross_attention = functools.partial(
-        attention.CrossAttention,
-        num_heads=model.num_cross_heads,
-        widening_factor=model.cross_widening,
-        query_residual=model.decoder_query_residual,
-        dropout_rate=model.dropout,
-    )
-    return functools.partial(perceiver.Decoder, cross_attention, num_classes), 1
 
 
 def _image_inputs(
@@ -85,7 +42,12 @@ def _image_inputs(
     stems: dict[str, Callable | None] = {
         "pixels": None,
         "pointwise": functools.partial(adapters.Pointwise, model.stem_channels),
-        "conv": functools.partial(adapters.ConvStem, model.stem_channels, bn_axis),
+        "conv": functools.partial(
+            adapters.ConvStem,
+            model.stem_channels,
+            bn_axis,
+            model.stem_padding == "same",
+        ),
         "patches": functools.partial(
             adapters.Patches, model.patch_size, model.stem_channels
         ),
@@ -104,6 +66,7 @@ def _image_inputs(
     }
     for name, chosen, known in (
         ("model.stem", [model.stem], stems),
+        ("model.stem_padding", [model.stem_padding], ("same", "torch")),
         ("model.positions", model.positions, positions),
     ):
         for word in chosen:

@@ -162,6 +162,7 @@ class Decoder(hk.Module):
 
     cross_attention: MakeCrossAttention
     output_channels: int | None = None  # a final linear map; none by default
+    zero_output: bool = False  # start from outputs of zero (optical flow)
     name: str | None = None
 
     def __call__(
@@ -180,7 +181,9 @@ class Decoder(hk.Module):
         )
         if self.output_channels is None:
             return outputs
-        return attention.Projection(self.output_channels, name="output")(outputs)
+        return attention.Projection(
+            self.output_channels, self.zero_output, name="output"
+        )(outputs)
 
 
 @dataclasses.dataclass

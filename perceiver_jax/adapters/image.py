@@ -107,14 +107,20 @@ class ConvStem(hk.Module):
 
     channels: int = 64
     bn_axis: str | None = None  # axis to average statistics over; pmap needs it
+    same_padding: bool = True  # else as in Hugging Face's port: see below
     name: str | None = None
 
     def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
-        """Maps [B, H, W, channels] to [B, ceil(H/4), ceil(W/4), self.channels]."""
+        """Maps [B, H, W, channels] to [B, ceil(H/4), ceil(W/4), self.channels].
+
+        Without same_padding the convolution pads 3 cells on all sides and the pooling
+        none: 224 pixels give 55 cells, not 56.
+        """
         conv = hk.Conv2D(
             self.channels,
             kernel_shape=7,
             stride=2,
+            padding="SAME" if self.same_padding else [(3, 3), (3, 3)],
             with_bias=False,
             w_init=hk.initializers.VarianceScaling(1.0),
             name="conv",
@@ -130,4 +136,5 @@ class ConvStem(hk.Module):
         # Statistics in float32: bfloat16 loses the variance of a large batch.
         x = norm(conv(images).astype(jnp.float32), is_training)
         x = jax.nn.relu(x).astype(images.dtype)
-        return hk.max_pool(x, (1, 3, 3, 1), (1, 2, 2, 1), padding="SAME")
+        padding = "SAME" if self.same_padding else "VALID"
+        return hk.max_pool(x, (1, 3, 3, 1), (1, 2, 2, 1), padding)

@@ -1,0 +1,79 @@
+"""The parts of a Perceiver that a config's `model` describes, whatever the task."""
+
+import functools
+from typing import Any
+
+from ml_collections import config_dict
+
+from perceiver_jax import attention, perceiver
+
+
+def make_perceiver(
+    model: config_dict.ConfigDict, head: perceiver.Head
+) -> perceiver.Perceiver:
+    """Makes the modules of configs/base.py:get_model, inside a Haiku function."""
+    cross_attention = functools.partial(
+        attention.CrossAttention,
+        num_heads=model.num_cross_heads,
+        widening_factor=model.cross_widening,
+        **_common(model),
+    )
+    self_attention = functools.partial(
+        attention.SelfAttention,
+        num_heads=model.num_self_heads,
+        widening_factor=model.self_widening,
+        **_common(model),
+    )
+    return perceiver.Perceiver(
+        perceiver.Encoder(
+            model.num_latents,
+            model.latent_channels,
+            cross_attention,
+            model.latent_init_scale,
+        ),
+        perceiver.Processor(
+            model.num_blocks,
+            model.layers_per_block,
+            self_attention,
+            model.share_weights,
+            model.num_cross_attends,
+            cross_attention,
+            model.cross_attends_at_start,
+            model.remat,
+        ),
+        head,
+    )
+
+
+def make_decoder(
+    model: config_dict.ConfigDict,
+    output_channels: int | None = None,
+    zero_output: bool = False,
+) -> perceiver.Decoder:
+    """Makes the decoder, inside a Haiku function."""
+    return perceiver.Decoder(
+        functools.partial(
+            attention.CrossAttention,
+            num_heads=model.num_decoder_heads,
+            widening_factor=model.decoder_widening,
+            query_residual=model.decoder_query_residual,
+            **_common(model)
+            | {
+                "qk_channels": model.decoder_qk_channels or None,
+                "v_channels": model.decoder_v_channels or None,
+            },
+        ),
+        output_channels,
+        zero_output,
+    )
+
+
+def _common(model: config_dict.ConfigDict) -> dict[str, Any]:
+    if model.gelu not in ("tanh", "exact"):
+        raise ValueError(f"model.gelu='{model.gelu}' is unknown: 'tanh' or 'exact'.")
+    return {
+        "qk_channels": model.qk_channels or None,
+        "v_channels": model.v_channels or None,
+        "dropout_rate": model.dropout,
+        "exact_gelu": model.gelu == "exact",
+    }
