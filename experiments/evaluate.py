@@ -9,15 +9,16 @@ config can be overridden. Prints one line of JSON.
 """
 
 import json
+from collections.abc import Sequence
 
 from experiments import restore
 from perceiver_jax import evaluation
 
 
-def main(restored: restore.Restored) -> None:
-    evaluate = evaluation.make_evaluate(
-        restored.task, restored.forward, restored.parallel
-    )
+def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
+    """Evaluates on all sets of the task."""
+    restore.no_arguments(arguments)
+    evaluate = evaluation.make_evaluate(*restored.make_task(), restored.parallel)
     found = evaluate(restored.variables).metrics
     print(json.dumps({"checkpoint": str(restored.folder), **found}))
 

@@ -17,78 +17,95 @@ from perceiver_jax.task import Task
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "A run's folder, or one of its checkpoints."
 )
-_STEP = flags.DEFINE_string("step", "latest", "'latest', 'best' or a number.")
+STEP = flags.DEFINE_string("step", "latest", "'latest', 'best' or a number.")
 
 
 class Restored(NamedTuple):
-    """A task and the variables that a checkpoint has for it.
+    """The model of a checkpoint.
 
     Attributes:
       config: the checkpoint's config, with the overrides of the command line.
-      task: what was trained.
-      forward: its forward pass.
       parallel: where arrays live.
       variables: placed for `parallel`.
       folder: the checkpoint.
     """
 
     config: config_dict.ConfigDict
-    task: Task
-    forward: hk.TransformedWithState
     parallel: sharding.OverMesh | sharding.OverPmap
     variables: Variables
     folder: pathlib.Path
 
+    def make_task(self) -> tuple[Task, hk.TransformedWithState]:
+        """Returns the task that was trained, with its data, and its forward pass."""
+        sharding.check_batch_size("eval_batch_size", self.config.eval_batch_size)
+        task = build.make_task(self.config)
+        return task, make_forward(task.forward, parse_policy(self.config.precision))
 
-def run(main: Callable[[Restored], None]) -> None:
-    """Runs a program on the checkpoint of --workdir and --step.
+
+def run(main: Callable[[Restored, Sequence[str]], None]) -> None:
+    """Runs main(restored, arguments) on the checkpoint of --workdir and --step.
 
     The config is the checkpoint's; --config.FIELD=VALUE overrides a field of it.
     """
     loaded: dict[str, Any] = {}
 
+    def load():
+        if not _WORKDIR.value:
+            return None
+        variables, about, folder = checkpoint.load_variables(_WORKDIR.value, STEP.value)
+        loaded.update(variables=variables, folder=folder)
+        return config_dict.ConfigDict(tuples(about["config"]))
+
     def parse(argv: Sequence[str]) -> list[str]:
         writer.log_to_console()
-        # The checkpoint's own config says which --config flags there are.
-        rest = flags.FLAGS(argv, known_only=True)
-        if flags.FLAGS.is_parsed() and _WORKDIR.value:
-            variables, about, folder = checkpoint.load_variables(
-                _WORKDIR.value, _STEP.value
-            )
-            loaded.update(variables=variables, folder=folder)
-            config = config_dict.ConfigDict(_tuples(about["config"]))
-            loaded["config"] = config_flags.DEFINE_config_dict(
-                "config", config, sys_argv=list(argv)
-            )
-            rest = flags.FLAGS(argv)
+        rest, loaded["config"] = parse_flags(argv, load)
         return rest
 
-    def start(_):
-        if not loaded:
+    def start(argv):
+        if loaded["config"] is None:
             raise app.UsageError("--workdir=DIR is missing: the folder of a run.")
-        main(_restore(loaded["config"].value, loaded["variables"], loaded["folder"]))
+        restored = _restore(loaded["config"], loaded["variables"], loaded["folder"])
+        main(restored, argv[1:])
 
     app.run(start, flags_parser=parse)
+
+
+def parse_flags(
+    argv: Sequence[str], load_config: Callable[[], config_dict.ConfigDict | None]
+) -> tuple[list[str], config_dict.ConfigDict | None]:
+    """Parses flags where others say which --config.FIELD flags there are.
+
+    Returns:
+      The other arguments, and the config with its overrides, None where there is none.
+    """
+    rest = flags.FLAGS(argv, known_only=True)
+    config = load_config() if flags.FLAGS.is_parsed() else None
+    if config is None:
+        return rest, None
+    flags.FLAGS.unparse_flags()  # or repeated flags would have all values twice
+    holder = config_flags.DEFINE_config_dict("config", config, sys_argv=list(argv))
+    return flags.FLAGS(argv), holder.value
+
+
+def no_arguments(arguments: Sequence[str]) -> None:
+    """Raises UsageError for a program that takes flags only."""
+    if arguments:
+        raise app.UsageError(
+            f"Unexpected: {' '.join(arguments)}. All is said by flags."
+        )
 
 
 def _restore(
     config: config_dict.ConfigDict, variables: Any, folder: pathlib.Path
 ) -> Restored:
     parallel = sharding.make_parallel(config.compile)
-    sharding.check_batch_size("eval_batch_size", config.eval_batch_size)
-    task = build.make_task(config)
     return Restored(
-        config,
-        task,
-        make_forward(task, parse_policy(config.precision)),
-        parallel,
-        parallel.from_saved(Variables(**variables)),
-        folder,
+        config, parallel, parallel.from_saved(Variables(**variables)), folder
     )
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
     """JSON's lists as the tuples that configs have."""
     if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+        return {key: tuples(item) for key, item in value.items()}
+    return tuple(map(tuples, value)) if isinstance(value, list) else value

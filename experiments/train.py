@@ -68,7 +68,7 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     training.train(
         task,
-        make_forward(task, policy),
+        make_forward(task.forward, policy),
         optimizer,
         schedule,
         parallel,
@@ -94,7 +94,7 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
         name: jax.ShapeDtypeStruct((config.batch_size, *x.shape[1:]), x.dtype)
         for name, x in example.items()
     }
-    forward = make_forward(task, parse_policy(config.precision))
+    forward = make_forward(task.forward, parse_policy(config.precision))
     optimizer, schedule = build.make_optimizer(
         config, build.total_steps(config, task.num_train_examples)
     )

@@ -94,15 +94,20 @@ class Checkpoints:
         about: Mapping[str, Any],
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Starts to write a checkpoint; a second save of a step does nothing."""
+        """Starts to write a checkpoint; a second save of a step does nothing.
+
+        `optimizer` is None for weights that were trained elsewhere.
+        """
         if step in self._manager.all_steps():
             return
-        items = ocp.args.Composite(
-            variables=ocp.args.StandardSave(variables),
-            optimizer=ocp.args.StandardSave(optimizer),
-            about=ocp.args.JsonSave(dict(about)),
-        )
-        self._manager.save(step, args=items, metrics=metrics and dict(metrics))
+        items = {
+            "variables": ocp.args.StandardSave(variables),
+            "about": ocp.args.JsonSave(dict(about)),
+        }
+        if optimizer is not None:
+            items["optimizer"] = ocp.args.StandardSave(optimizer)
+        args = ocp.args.Composite(**items)
+        self._manager.save(step, args=args, metrics=metrics and dict(metrics))
 
     def about(self, step: int) -> dict[str, Any]:
         """Returns what a checkpoint says of itself."""
@@ -134,7 +139,14 @@ class Checkpoints:
         mesh = sharding.make_mesh()
         whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         with self._damage_of(step):
-            tree = self._manager.item_metadata(step)[item].tree
+            items = self._manager.item_metadata(step)
+            tree = items[item].tree if item in items.keys() else None
+        if tree is None:
+            raise ValueError(
+                f"Checkpoint {self.directory / str(step)} has no {item}: it was "
+                "converted, not trained. Start from it in a new workdir, with "
+                "--config.init_from."
+            )
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree
         )

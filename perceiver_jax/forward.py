@@ -1,10 +1,12 @@
 """A task's forward pass as pure functions, under one precision policy."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jmp
 
-from perceiver_jax.task import Task
+from perceiver_jax.task import Batch, Outputs
 
 
 def parse_policy(text: str) -> jmp.Policy:
@@ -23,13 +25,17 @@ def parse_policy(text: str) -> jmp.Policy:
     return policy
 
 
-def make_forward(task: Task, policy: jmp.Policy) -> hk.TransformedWithState:
+def make_forward(
+    forward: Callable[[Batch, bool], Outputs], policy: jmp.Policy
+) -> hk.TransformedWithState:
     """Returns init(rng, batch, is_training) and apply(params, state, rng, batch, ...).
+
+    `forward` is a Haiku function, such as a task's.
 
     `apply` casts parameters and batch to the policy's compute type; softmax, norms'
     statistics and losses are float32 whatever it is. Parameters stay float32 outside.
     """
-    transformed = hk.transform_with_state(task.forward)
+    transformed = hk.transform_with_state(forward)
 
     def apply(params, state, rng, batch, is_training):
         params, batch = policy.cast_to_compute((params, batch))

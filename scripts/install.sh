@@ -1,8 +1,8 @@
 # Sourced by quickstart.sh and test.sh, in the repository's root.
 
-# Installs the package with the extra $1, unless .venv has it already.
+# Installs the package for $1, "run" or an extra, unless .venv has it already.
 install() {
-  local stamp=.venv/installed-$1 wanted
+  local stamp=.venv/installed-$1 extra=${1#run} wanted
   wanted=$(cat setup.py constraints.txt | cksum)
   if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then return; fi
   if ! python3.11 -c "import ensurepip, venv" 2>/dev/null; then
@@ -12,6 +12,6 @@ install() {
   echo "Installing into $PWD/.venv ..."
   python3.11 -m venv .venv
   .venv/bin/pip install --quiet --disable-pip-version-check --use-pep517 \
-    --constraint constraints.txt --editable ".[$1]"
+    --constraint constraints.txt --editable ".${extra:+[$extra]}"
   echo "$wanted" >"$stamp"
 }

@@ -12,7 +12,7 @@ workdir=${1:-$root/report/digits}
 cd "$root"
 
 source scripts/install.sh
-install report
+install run
 SECONDS=0
 # Where scripts/test.sh has installed libtpu, JAX would look for a TPU.
 if ! compgen -G "/dev/nvidia[0-9]*" && ! compgen -G "/dev/accel*" &&

@@ -11,30 +11,28 @@ import functools
 import itertools
 import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+import haiku as hk
 import jax
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments import image_model, imagenet, restore
+from experiments import attention_pictures, imagenet, restore
+from experiments.attention_pictures import ENCODER, save, show_image
 from perceiver_jax import evaluation, inspection, writer
-from perceiver_jax.adapters.image import permutation
-from perceiver_jax.data import image
 from perceiver_jax.task import Task
 
 NUM_EXAMPLES = 16  # images shown with their predictions, and as many mistakes
 NUM_ATTENDED = 4  # images shown with attention maps
 NUM_LATENTS = 6
 MAX_CLASSES = 20  # in the confusion matrix
-ENCODER = "encoder/cross_attention/attention"
 TRAIN, TEST, RIGHT, WRONG = "#8fa9bf", "#1f5a8a", "#2e7d4f", "#b3402e"
 
 
-# What is shown: numbers and choices.
+# What is shown.
 
 
 def read_images(task: Task, indices: Sequence[int]) -> dict[int, np.ndarray]:
@@ -72,71 +70,7 @@ def confusion(
     return counts, classes
 
 
-def feature_map_shape(model, image_size: Sequence[int]) -> tuple[int, int]:
-    """Returns the H x W that the inputs of the encoder come from."""
-    height, width = image_size
-    shrink: dict[str, Callable[[int], int]] = {
-        "pixels": lambda n: n,
-        "pointwise": lambda n: n,
-        "conv": lambda n: -(-n // 4),
-        "patches": lambda n: n // model.patch_size,
-    }
-    if model.stem not in shrink:
-        raise ValueError(
-            f"model.stem='{model.stem}' has no known feature map: say in "
-            "feature_map_shape how many cells it makes of n pixels."
-        )
-    return shrink[model.stem](height), shrink[model.stem](width)
-
-
-def encoder_maps(restored: restore.Restored, images: np.ndarray) -> np.ndarray:
-    """Returns where each latent looks: [examples, N, H, W], the mean over heads."""
-    config = restored.config
-    height, width = feature_map_shape(config.model, images.shape[1:3])
-    see = jax.jit(functools.partial(inspection.attention_maps, restored.forward))
-    variables = evaluation.Variables(*restored.parallel.to_save(restored.variables))
-    # One by one: a map of an ImageNet model has 26 million entries.
-    maps = np.concatenate(
-        [np.mean(see(variables, {"images": x[None]})[ENCODER], axis=1) for x in images]
-    )
-    if maps.shape[-1] != height * width:
-        raise ValueError(
-            f"The encoder has {maps.shape[-1]} inputs, but a feature map of {height}x"
-            f"{width} has {height * width}: correct feature_map_shape."
-        )
-    if config.model.permute:
-        shuffled, maps = maps, np.empty_like(maps)
-        order = permutation(height * width, image_model.PERMUTATION_SEED)
-        maps[..., order] = shuffled
-    return maps.reshape(*maps.shape[:2], height, width)
-
-
-def choose_latents(maps: np.ndarray, count: int) -> list[int]:
-    """Returns latents that look at few places, and each at others.
-
-    Args:
-      maps: [examples, N, H, W].
-      count: how many to choose.
-    """
-    mean = maps.mean(0).reshape(maps.shape[1], -1)
-    entropy = -(mean * np.log(mean + 1e-12)).sum(-1)
-    peaked = np.argsort(entropy)[: max(count, len(mean) // 2)]
-    roots = np.sqrt(mean[peaked])
-    chosen = [0]
-    while len(chosen) < min(count, len(peaked)):
-        overlap = (roots @ roots[chosen].T).max(-1)  # Bhattacharyya: 1 where equal
-        overlap[chosen] = np.inf
-        chosen.append(int(overlap.argmin()))
-    return [int(peaked[i]) for i in chosen]
-
-
 # How it is drawn.
-
-
-def save(figure: Figure, path: pathlib.Path) -> None:
-    """Writes a PNG file."""
-    figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
-    plt.close(figure)
 
 
 def draw_curves(rows: Sequence[dict[str, float]]) -> Figure:
@@ -157,12 +91,6 @@ def draw_curves(rows: Sequence[dict[str, float]]) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False, loc=place)
     return figure
-
-
-def show_image(ax: Axes, pixels: np.ndarray) -> None:
-    """Draws one normalized image without axes."""
-    ax.imshow(image.denormalize(pixels))
-    ax.set(xticks=[], yticks=[])
 
 
 def shorten(name: str) -> str:
@@ -220,41 +148,30 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_attention(
-    pixels: np.ndarray, maps: np.ndarray, latents: Sequence[int]
-) -> Figure:
-    """Each image beside where all latents look, and where some of them do."""
-    columns = 2 + len(latents)
-    aspect = pixels.shape[1] / pixels.shape[2]
-    figure, axes = plt.subplots(
-        len(pixels),
-        columns,
-        figsize=(1.35 * columns, 1.4 * aspect * len(pixels) + 0.8),
-        layout="constrained",
-        squeeze=False,
-    )
-    figure.suptitle("Where the encoder's latents look: brighter is more")
-    for row, x, of_image in zip(axes, pixels, maps):
-        show_image(row[0], x)
-        for ax, weights in zip(row[1:], [of_image.mean(0), *of_image[latents]]):
-            ax.imshow(weights, cmap="magma", vmin=0)
-            ax.set(xticks=[], yticks=[])
-    for ax, title in zip(
-        axes[0], ["image", "mean of all\nlatents", *(f"latent {i}" for i in latents)]
-    ):
-        ax.set_title(title, fontsize=9)
-    return figure
-
-
 # The report.
+
+
+def encoder_maps(
+    restored: restore.Restored,
+    forward: hk.TransformedWithState,
+    images: np.ndarray,
+) -> np.ndarray:
+    """Returns where each latent looks: [examples, N, H, W], the mean over heads."""
+    see = jax.jit(functools.partial(inspection.attention_maps, forward))
+    variables = evaluation.Variables(*restored.parallel.to_save(restored.variables))
+    # One by one: a map of an ImageNet model has 26 million entries.
+    maps = np.concatenate(
+        [np.mean(see(variables, {"images": x[None]})[ENCODER], axis=1) for x in images]
+    )
+    model = restored.config.model
+    return attention_pictures.image_grid(model, maps, images.shape[1:3])
 
 
 def draw_all(restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.Path):
     """Writes the pictures; returns the test metrics, and a caption for each picture."""
     names = imagenet.load_splits(restored.config.data).class_names
-    evaluate = evaluation.make_evaluate(
-        restored.task, restored.forward, restored.parallel
-    )
+    task, forward = restored.make_task()
+    evaluate = evaluation.make_evaluate(task, forward, restored.parallel)
     found = evaluate(restored.variables)
     label, predicted = (found.predictions["test"][k] for k in ("label", "predicted"))
     first = range(min(NUM_EXAMPLES, len(label)))
@@ -262,7 +179,7 @@ def draw_all(restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.
     shown = [*first, *mistakes[mistakes >= len(first)][:NUM_EXAMPLES]]
     # The first of each class, so that the attended images differ.
     attended = sorted(np.unique(label, return_index=True)[1])[:NUM_ATTENDED]
-    images = read_images(restored.task, [*shown, *attended])
+    images = read_images(task, [*shown, *attended])
 
     save(draw_curves(writer.read_metrics(workdir)), folder / "loss_curve.png")
     examples = draw_examples(
@@ -276,8 +193,10 @@ def draw_all(restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.
     table = draw_confusion(counts, [names[i] for i in classes])
     save(table, folder / "confusion_matrix.png")
     pixels = np.stack([images[i] for i in attended])
-    maps = encoder_maps(restored, pixels)
-    attention = draw_attention(pixels, maps, choose_latents(maps, NUM_LATENTS))
+    maps = encoder_maps(restored, forward, pixels)
+    attention = attention_pictures.draw_attention(
+        pixels, maps, attention_pictures.choose_latents(maps, NUM_LATENTS)
+    )
     save(attention, folder / "attention.png")
     return found.metrics, {
         "loss_curve.png": "Training numbers are means over the augmented images since "
@@ -314,12 +233,13 @@ def write_index(
     path.write_text("\n".join(lines) + "\n")
 
 
-def main(restored: restore.Restored) -> None:
+def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     """Writes WORKDIR/report."""
-    if restored.task.name != "imagenet":
+    restore.no_arguments(arguments)
+    if restored.config.task != "imagenet":
         raise ValueError(
-            f"{restored.folder} is of task '{restored.task.name}': this report is for "
-            "image classifiers, task 'imagenet'."
+            f"{restored.folder} is of task '{restored.config.task}': this report is "
+            "for image classifiers, task 'imagenet'."
         )
     matplotlib.use("Agg")
     workdir = restored.folder.parent.parent

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from configs import digits
+from experiments import attention_pictures
 from scripts import report
 
 
@@ -47,8 +48,8 @@ def test_latents_are_chosen_peaked_and_unlike_each_other():
     maps = np.full((1, 6, 2, 2), 0.25)
     maps[0, 1] = maps[0, 2] = [[0.97, 0.01], [0.01, 0.01]]
     maps[0, 4] = [[0.01, 0.01], [0.01, 0.97]]
-    assert sorted(report.choose_latents(maps, 2)) in ([1, 4], [2, 4])
-    assert len(set(report.choose_latents(maps, 9))) == 6
+    assert sorted(attention_pictures.choose_latents(maps, 2)) in ([1, 4], [2, 4])
+    assert len(set(attention_pictures.choose_latents(maps, 9))) == 6
 
 
 @pytest.mark.parametrize(
@@ -63,11 +64,11 @@ def test_latents_are_chosen_peaked_and_unlike_each_other():
 def test_feature_map_shape_is_that_of_the_stem(stem, shape):
     model = digits.get_config().model
     model.stem, model.patch_size = stem, 4
-    assert report.feature_map_shape(model, (9, 14)) == shape
+    assert attention_pictures.feature_map_shape(model, (9, 14)) == shape
 
 
 def test_unknown_stem_is_named():
     model = digits.get_config().model
     model.stem = "wavelets"
     with pytest.raises(ValueError, match="wavelets"):
-        report.feature_map_shape(model, (8, 8))
+        attention_pictures.feature_map_shape(model, (8, 8))

@@ -68,7 +68,7 @@ def regression(width=3, poisoned_step=None):
 def train(task, workdir, settings=SETTINGS, source=None, rate=0.01):
     training.train(
         task,
-        make_forward(task, FLOAT32),
+        make_forward(task.forward, FLOAT32),
         optax.sgd(rate),
         optax.constant_schedule(rate),
         sharding.make_parallel("jit"),
@@ -207,7 +207,7 @@ def normalised(axis_name):
 
 def few_steps(task, parallel, accumulate=1, num_steps=3):
     """Losses and final variables of a few updates."""
-    forward = make_forward(task, FLOAT32)
+    forward = make_forward(task.forward, FLOAT32)
     schedule = optax.constant_schedule(0.01)
     optimizer = optimizers.lamb(schedule, weight_decay=0.1, clip_norm=1.0)
     step = parallel.compile_update(
@@ -304,7 +304,7 @@ def test_evaluation_is_the_same_for_any_batch_size_and_device_count():
             predictions=lambda outputs, batch: {"label": batch["label"]},
             summary=lambda collected: {"count": len(collected["label"])},
         )
-        forward = make_forward(task, FLOAT32)
+        forward = make_forward(task.forward, FLOAT32)
         batch = next(iter(task.eval_data["test"]()))
         variables = parallel.initialize(
             lambda f=forward, b=batch: evaluation.Variables(

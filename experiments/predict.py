@@ -1,0 +1,105 @@
+"""Runs a trained or converted model on your own files.
+
+    python -m experiments.predict --workdir=DIR photo.jpg more_photos/
+    python -m experiments.predict --workdir=DIR --text="The [MASK][MASK][MASK] barks."
+    python -m experiments.predict --workdir=DIR --output=FLOW first.png second.png
+
+Arguments are files and folders; "-" reads the standard input, a text or the path of a
+file a line. --output takes pictures and files, --attention adds where the model looks,
+--json prints one record a line. The config's fields can be overridden, as in
+--config.precision=params=float32,compute=bfloat16,output=float32.
+"""
+
+import functools
+import importlib
+import importlib.util
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import jax
+import matplotlib
+from absl import app, flags
+from ml_collections import config_dict
+
+from experiments import predictors, restore
+from perceiver_jax import inspection
+from perceiver_jax.forward import make_forward, parse_policy
+
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures and other files.")
+_ATTENTION = flags.DEFINE_bool("attention", False, "Write attention maps to --output.")
+_JSON = flags.DEFINE_bool("json", False, "Print one JSON record a line.")
+_LABELS = flags.DEFINE_string("labels", None, "File: the name of one class a line.")
+_TEXT = flags.DEFINE_multi_string("text", [], "A text with [MASK]; may be repeated.")
+_WINDOW = flags.DEFINE_bool("window", False, "Cut texts that are too long in windows.")
+_TOP = flags.DEFINE_integer("top", 5, "Answers to tell.", lower_bound=1)
+
+
+def make_predictor(
+    config: config_dict.ConfigDict, options: predictors.Options
+) -> predictors.Predictor:
+    """Builds the predictor of experiments/predictors/<config.task>.py."""
+    name = f"experiments.predictors.{config.task}"
+    if not config.task or importlib.util.find_spec(name) is None:
+        raise ValueError(f"task='{config.task}' has no predictions: no {name}.")
+    return importlib.import_module(name).make_predictor(config, options)
+
+
+def expand(arguments: Sequence[str], suffixes: Sequence[str]) -> list[pathlib.Path]:
+    """Returns files, and of folders the files in them that end so, sorted.
+
+    Raises:
+      FileNotFoundError: an argument is not there, or a folder has no such file.
+    """
+    paths = []
+    for path in map(pathlib.Path, arguments):
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+            if not inside:
+                raise FileNotFoundError(f"{path} holds no {', '.join(suffixes)} file.")
+            paths += inside
+        elif path.is_file():
+            paths.append(path)
+        else:
+            raise FileNotFoundError(f"There is no file or folder {path}.")
+    return paths
+
+
+def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
+    """Predicts from every argument, in order."""
+    labels = pathlib.Path(_LABELS.value) if _LABELS.value else None
+    options = predictors.Options(labels, _TEXT.value, _WINDOW.value, _TOP.value)
+    predictor = make_predictor(restored.config, options)
+    if not arguments and not options.texts:
+        raise app.UsageError("Nothing to predict from: give files, a folder, or -.")
+    folder = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else None
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif _ATTENTION.value:
+        raise app.UsageError("--attention writes files: say where with --output=DIR.")
+    files = expand([a for a in arguments if a != "-"], predictor.suffixes)
+    lines = sys.stdin.buffer.read().splitlines() if "-" in arguments else []
+
+    matplotlib.use("Agg")
+    forward = make_forward(predictor.forward, parse_policy(restored.config.precision))
+    variables = restored.variables
+
+    @jax.jit
+    def run(variables, batch):
+        return forward.apply(*variables, None, batch, False)[0]
+
+    apply = functools.partial(run, variables)
+    look = functools.partial(
+        jax.jit(functools.partial(inspection.attention_maps, forward)), variables
+    )
+    for item in predictor.items(files, lines):
+        record = predictor.predict(apply, item, folder)
+        if folder is not None and _ATTENTION.value:
+            record["attention"] = predictor.attend(look, item, folder)
+        text = json.dumps(record) if _JSON.value else predictor.describe(record)
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    restore.run(main)

@@ -1,0 +1,156 @@
+"""Text with [MASK] to bytes: each [MASK] stands for one byte."""
+
+import functools
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import scipy.special
+from ml_collections import config_dict
+
+from experiments import attention_pictures, text_model
+from experiments.predictors import Apply, Item, Options, Predictor, Record
+from perceiver_jax.data import text
+
+SUFFIXES = (".txt",)
+SHORTEST = 64  # bytes that a text is padded to at least; each length compiles once
+NUM_LATENTS = 12  # with a row each in the page of attention
+
+
+def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predictor:
+    """Builds the predictor of a config of configs/masked_lm.py."""
+    model = config.model
+    windows = functools.partial(_windows, longest=model.max_length, cut=options.window)
+    return Predictor(
+        forward=text_model.make_forward(model),
+        example=_batch(np.zeros(1, np.int32), model.max_length),
+        suffixes=SUFFIXES,
+        items=functools.partial(_items, texts=options.texts),
+        predict=functools.partial(
+            _predict, windows=windows, longest=model.max_length, top=options.top
+        ),
+        attend=functools.partial(_attend, windows=windows, longest=model.max_length),
+        describe=_describe,
+    )
+
+
+def _items(
+    paths: Sequence[pathlib.Path], lines: Sequence[bytes], *, texts: Sequence[str]
+) -> Iterator[Item]:
+    found = [
+        *((str(path), path.stem, path.read_bytes()) for path in paths),
+        *((f"line {n}", f"line_{n}", line) for n, line in enumerate(lines, 1)),
+        *((f"text {n}", f"text_{n}", t.encode()) for n, t in enumerate(texts, 1)),
+    ]
+    for name, stem, data in found:
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{name} is no valid UTF-8: {error.reason} at byte {error.start}."
+            ) from error
+        yield Item(name, stem, text.encode(data))
+
+
+def _windows(item: Item, *, longest: int, cut: bool) -> list[np.ndarray]:
+    """The text in parts that the model takes, those with a mask or without."""
+    tokens = item.data
+    if text.MASK not in tokens:
+        raise ValueError(f"{item.name} has no [MASK] to fill.")
+    if len(tokens) <= longest:
+        return [tokens]
+    if not cut:
+        raise ValueError(
+            f"{item.name} has {len(tokens)} bytes, the model takes {longest}: use "
+            "--window to fill it window by window, each without seeing the others."
+        )
+    return [tokens[i : i + longest] for i in range(0, len(tokens), longest)]
+
+
+def _batch(tokens: np.ndarray, longest: int) -> dict[str, np.ndarray]:
+    """One text, padded to a power of two so that few lengths are compiled."""
+    length = max(SHORTEST, 1 << (len(tokens) - 1).bit_length())
+    padded, mask = text.pad(tokens, min(length, longest))
+    return {"tokens": padded[None], "token_mask": mask[None]}
+
+
+def _predict(
+    apply: Apply,
+    item: Item,
+    folder: pathlib.Path | None,
+    *,
+    windows: Callable[[Item], list[np.ndarray]],
+    longest: int,
+    top: int,
+) -> Record:
+    filled: list[np.ndarray] = []
+    masks: list[Record] = []
+    for window in windows(item):
+        tokens = window.copy()
+        places = np.flatnonzero(tokens == text.MASK)
+        if len(places):
+            logits = np.asarray(apply(_batch(tokens, longest))[0], np.float64)
+            shares = scipy.special.softmax(logits[places], axis=-1)
+            shares[:, : text.NUM_RESERVED] = 0.0  # an answer is a byte
+            ranked = np.argsort(-shares, axis=-1, kind="stable")[:, :top]
+            tokens[places] = ranked[:, 0]
+            start = sum(len(part) for part in filled)
+            masks += [
+                {
+                    "position": int(start + place),
+                    "top": [
+                        {
+                            "byte": int(token) - text.NUM_RESERVED,
+                            "character": text.character(int(token)),
+                            "probability": float(row[token]),
+                        }
+                        for token in best
+                    ],
+                }
+                for place, row, best in zip(places, shares, ranked)
+            ]
+        filled.append(tokens)
+    answer = text.decode(np.concatenate(filled)).decode(errors="replace")
+    record: Record = {"input": item.name, "text": answer, "masks": masks}
+    if folder is not None:
+        path = folder / f"{item.stem}.txt"
+        path.write_text(answer, encoding="utf-8")
+        record["file"] = str(path)
+    return record
+
+
+def _attend(
+    look: Apply,
+    item: Item,
+    folder: pathlib.Path,
+    *,
+    windows: Callable[[Item], list[np.ndarray]],
+    longest: int,
+) -> list[str]:
+    """Attention in the first window that has a mask."""
+    tokens = next(w for w in windows(item) if text.MASK in w)
+    maps = look(_batch(tokens, longest))
+    count = len(tokens)
+    encoder = np.asarray(maps[attention_pictures.ENCODER])[0][..., :count]
+    decoder = np.asarray(maps[attention_pictures.DECODER])[0][:, :count]
+    mean = encoder.mean(0)  # [N, bytes]
+    through = decoder.mean(0) @ mean  # of each output byte: [bytes, bytes]
+    rows = [
+        (f"Byte {place} is filled looking at, through the latents", through[place])
+        for place in np.flatnonzero(tokens == text.MASK)
+    ]
+    latents = attention_pictures.choose_latents(mean[None], NUM_LATENTS)
+    rows += [(f"Latent {number} looks at", mean[number]) for number in latents]
+    characters = [text.character(int(token)) for token in tokens]
+    arrays, page = (folder / f"{item.stem}_attention{s}" for s in (".npz", ".html"))
+    np.savez_compressed(arrays, encoder=encoder, decoder=decoder)
+    attention_pictures.write_text_html(page, characters, rows)
+    return [str(arrays), str(page)]
+
+
+def _describe(record: Record) -> str:
+    lines = [f"{record['input']}: {record['text']}"]
+    for mask in record["masks"]:
+        answers = (f"{a['character']} {a['probability']:.1%}" for a in mask["top"])
+        lines.append(f"  byte {mask['position']}: {', '.join(answers)}")
+    return "\n".join(lines)

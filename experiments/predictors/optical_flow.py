@@ -1,0 +1,139 @@
+"""Pairs of frames, or videos, to optical flow."""
+
+import functools
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from ml_collections import config_dict
+from PIL import Image
+
+from experiments import attention_pictures, flow_model
+from experiments.predictors import Apply, Item, Options, Predictor, Record
+from experiments.predictors import imagenet as images
+from perceiver_jax.data import flow, image, video
+
+NUM_LATENTS = 5  # with maps in the picture of attention
+
+
+def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predictor:
+    """Builds the predictor of a config of configs/optical_flow.py."""
+    del options
+    tile = tuple(config.model.image_size)
+    return Predictor(
+        forward=flow_model.make_forward(config.model),
+        example={"frames": np.zeros((1, 2, *tile, 3), np.float32)},
+        suffixes=(*images.SUFFIXES, *video.SUFFIXES),
+        items=_items,
+        predict=functools.partial(_predict, tile=tile),
+        attend=functools.partial(_attend, tile=tile),
+        describe=_describe,
+    )
+
+
+def _items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[Item]:
+    """Each image with the next one, then each video by itself."""
+    paths = [*paths, *(pathlib.Path(line.decode()) for line in lines)]
+    moving = [path for path in paths if path.suffix.lower() in video.SUFFIXES]
+    still = [path for path in paths if path not in moving]
+    if len(still) == 1:
+        raise ValueError(f"Flow is between two frames; only {still[0]} is given.")
+    for first, second in itertools.pairwise(still):
+        yield Item(f"{first} -> {second}", first.stem, (first, second))
+    for path in moving:
+        yield Item(str(path), path.stem, path)
+
+
+def _read_image(path: pathlib.Path) -> np.ndarray:
+    return np.asarray(image.decode(path.read_bytes(), str(path)))
+
+
+def _pairs(item: Item) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Consecutive frames, uint8."""
+    if isinstance(item.data, tuple):
+        first, second = map(_read_image, item.data)
+        if first.shape != second.shape:
+            raise ValueError(
+                f"{item.name}: frames of {first.shape[:2]} and {second.shape[:2]} "
+                "pixels differ in size."
+            )
+        yield first, second
+    else:
+        yield from itertools.pairwise(video.read_frames(item.data))
+
+
+def _normalize(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    return np.stack(pair).astype(np.float32) / 255 * 2 - 1
+
+
+def _predict(
+    apply: Apply,
+    item: Item,
+    folder: pathlib.Path | None,
+    *,
+    tile: tuple[int, int],
+) -> Record:
+    if folder is None:
+        raise ValueError("Flow is written to files: say where with --output=FOLDER.")
+
+    def predict_tile(frames: np.ndarray) -> np.ndarray:
+        return np.asarray(apply({"frames": frames[None]})[0], np.float32)
+
+    files, lengths = [], []
+    for number, pair in enumerate(_pairs(item)):
+        field = flow.blend_tiles(_normalize(pair), tile, predict_tile)
+        name = item.stem if isinstance(item.data, tuple) else f"{item.stem}_{number:06}"
+        files.append(folder / f"{name}.flo")
+        flow.write_flo(files[-1], field)
+        length = np.linalg.norm(field, axis=-1)
+        lengths.append((float(length.mean()), float(length.max())))
+    if not files:
+        raise ValueError(f"{item.name} has fewer than two frames.")
+    mean, largest = np.mean(lengths, 0)[0], np.max(lengths, 0)[1]
+    colors = (flow.to_colors(flow.read_flo(path), largest) for path in files)
+    if isinstance(item.data, tuple):
+        picture = folder / f"{item.stem}_flow.png"
+        Image.fromarray(next(colors)).save(picture)
+    else:
+        picture = folder / f"{item.stem}_flow.mp4"
+        video.write(picture, colors, video.frame_rate(item.data))
+    return {
+        "input": item.name,
+        "flow": [str(path) for path in files],
+        "picture": str(picture),
+        "mean_length": float(mean),
+        "largest_length": float(largest),
+    }
+
+
+def _attend(
+    look: Apply, item: Item, folder: pathlib.Path, *, tile: tuple[int, int]
+) -> list[str]:
+    """Attention in the first tile of the first pair."""
+    pair = next(_pairs(item))
+    frames = np.stack([frame[: tile[0], : tile[1]] for frame in pair])
+    maps = look({"frames": _normalize(tuple(frames))[None]})
+    encoder = np.asarray(maps[attention_pictures.ENCODER])[0].mean(0)  # [N, M]
+    decoder = np.asarray(maps[attention_pictures.DECODER])[0].mean(0)  # [O, N]
+    latents = attention_pictures.choose_latents(encoder[None], NUM_LATENTS)
+    shown = [*encoder[latents], *decoder.T[latents]]
+    figure = attention_pictures.draw_cells(
+        frames[0],
+        np.stack(shown).reshape(-1, *tile),
+        [
+            *(f"latent {n} looks at" for n in latents),
+            *(f"latent {n} is read by" for n in latents),
+        ],
+    )
+    arrays, picture = (folder / f"{item.stem}_attention{s}" for s in (".npz", ".png"))
+    np.savez_compressed(arrays, encoder=encoder, decoder=decoder)
+    attention_pictures.save(figure, picture)
+    return [str(arrays), str(picture)]
+
+
+def _describe(record: Record) -> str:
+    return (
+        f"{record['input']}: mean length {record['mean_length']:.2f} pixels, largest "
+        f"{record['largest_length']:.2f}; {record['picture']}"
+    )

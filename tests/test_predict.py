@@ -1,0 +1,395 @@
+"""Conversion and prediction as programs, on real pictures, text and frames."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import oracles
+import programs
+import pytest
+import safetensors.numpy
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from perceiver_jax import checkpoint
+from perceiver_jax.data import flow, video
+from perceiver_jax.pretrained import files
+
+HUGGINGFACE = oracles.DATA / "huggingface"
+
+
+def convert(*flags, fails=False):
+    return programs.run("scripts.convert_pretrained", *flags, fails=fails)
+
+
+def predict(workdir, *arguments, stdin=b"", fails=False):
+    """Records of `experiments.predict --json`, or its error."""
+    done = subprocess.run(
+        programs.command(
+            "experiments.predict", f"--workdir={workdir}", "--json", *arguments
+        ),
+        cwd=programs.ROOT,
+        env=programs.environment(),
+        capture_output=True,
+        input=stdin,
+        timeout=300,
+    )
+    assert (done.returncode != 0) == fails, done.stderr.decode()
+    if fails:
+        return done.stderr.decode()
+    return [json.loads(line) for line in done.stdout.decode().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Workdirs converted from the small Hugging Face folders."""
+    folder = tmp_path_factory.mktemp("converted")
+    for name in ("mlm", "imagenet_fourier", "optical_flow"):
+        convert(f"--from={HUGGINGFACE / name}", f"--out={folder / name}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """scikit-learn's two photos as files of two formats."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name, pixels in zip(
+        ("china.jpg", "flower.png"), load_sample_images().images, strict=True
+    ):
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def softmax(logits):
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+def test_photos_get_classes_pictures_and_attention(models, photos, tmp_path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"name {n}\n" for n in range(7)))
+    records = predict(
+        models / "imagenet_fourier",
+        str(photos),
+        f"--output={tmp_path}",
+        "--attention",
+        f"--labels={labels}",
+        "--top=3",
+    )
+    assert [r["input"] for r in records] == [
+        str(photos / "china.jpg"),
+        str(photos / "flower.png"),
+    ]
+    for record in records:
+        shares = [answer["probability"] for answer in record["top"]]
+        assert len(shares) == 3 and shares == sorted(shares, reverse=True)
+        assert all(a["label"] == f"name {a['class']}" for a in record["top"])
+        arrays, picture = record["attention"]
+        for path in (record["picture"], picture):
+            with Image.open(path) as image:
+                assert np.asarray(image.convert("L")).std() > 10
+        with np.load(arrays) as maps:
+            assert maps["encoder"].shape == (6, 224, 224)
+            np.testing.assert_allclose(maps["encoder"].sum((1, 2)), 1, rtol=1e-3)
+            np.testing.assert_allclose(maps["decoder"].sum(-1), 1, rtol=1e-3)
+
+
+def test_paths_from_the_standard_input_give_the_same(models, photos):
+    path = photos / "china.jpg"
+    workdir = models / "imagenet_fourier"
+    assert predict(workdir, str(path)) == predict(
+        workdir, "-", stdin=str(path).encode()
+    )
+
+
+def test_model_trained_here_predicts_what_it_evaluates(trained_digits, tmp_path):
+    """The picture of a digit, through a PNG file."""
+    from experiments import imagenet
+    from perceiver_jax.data import image
+
+    _, about, folder = checkpoint.load_variables(trained_digits)
+    pixels = imagenet._digits(None).test[0]["image"]
+    image.decode(pixels, "digit").save(tmp_path / "digit.png")
+    (record,) = predict(folder, str(tmp_path / "digit.png"), "--top=10")
+    assert about["config"]["data"]["num_classes"] == len(record["top"]) == 10
+    assert abs(sum(answer["probability"] for answer in record["top"]) - 1) < 1e-6
+
+
+def test_masks_are_filled_with_the_model_s_probabilities(models, tmp_path):
+    text = "A [MASK]at[MASK]"
+    (record,) = predict(
+        models / "mlm", f"--text={text}", f"--output={tmp_path}", "--attention"
+    )
+    theirs = files.read_safetensors(HUGGINGFACE / "mlm" / "model.safetensors")
+    from perceiver_jax.data.text import encode
+    from perceiver_jax.pretrained import huggingface
+
+    ours = huggingface.from_arrays(theirs, huggingface.MASKED_LM)
+    config = oracles.small_config("byte_mlm")
+    _, fields = huggingface.from_config(
+        json.loads((HUGGINGFACE / "mlm" / "config.json").read_text())
+    )
+    config.update_from_flattened_dict(fields)
+    tokens = encode(text.encode())
+    batch = {"tokens": tokens[None], "token_mask": np.ones((1, len(tokens)), bool)}
+    logits = oracles.run(config, ours, batch)[0]
+    assert [mask["position"] for mask in record["masks"]] == [2, 5]
+    filled = list(tokens)
+    for mask in record["masks"]:
+        shares = softmax(logits[mask["position"]].astype(np.float64))
+        best = mask["top"][0]
+        assert best["byte"] == shares[6:].argmax()
+        assert best["probability"] == pytest.approx(shares[6:].max(), rel=1e-3)
+        filled[mask["position"]] = best["byte"] + 6
+    raw = bytes(token - 6 for token in filled)
+    assert record["text"] == raw.decode(errors="replace")
+    arrays, page = record["attention"]
+    with np.load(arrays) as maps:
+        assert maps["encoder"].shape == (4, 8, 6)  # heads, latents, bytes
+        assert maps["decoder"].shape == (8, 6, 8)
+        np.testing.assert_allclose(maps["encoder"].sum(-1), 1, rtol=1e-3)
+    with open(page) as file:
+        assert file.read().count("<p>") == 2 + 8  # masks, latents
+
+
+def test_long_text_in_windows_and_lines_from_the_standard_input(models):
+    line = b"[MASK]" + 30 * b"x" + b"[MASK]"
+    records = predict(models / "mlm", "-", "--window", stdin=line + b"\n" + line)
+    assert len(records) == 2
+    for record in records:
+        assert [mask["position"] for mask in record["masks"]] == [0, 31]
+        assert "x" * 30 in record["text"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"[MASK]" + 30 * b"x", "31 bytes, the model takes 20: use --window"),
+        (b"no mask here", r"has no \[MASK\]"),
+        (b"a\xffb[MASK]", "no valid UTF-8.*at byte 1"),
+    ],
+)
+def test_text_that_can_not_be_filled(models, tmp_path, text, message):
+    path = tmp_path / "input.txt"
+    path.write_bytes(text)
+    error = predict(models / "mlm", str(path), fails=True)
+    assert re.search(message, error) and "input.txt" in error
+
+
+def test_flow_of_real_frames_larger_than_the_model(models, tmp_path):
+    """A photo and its shifted copy: two overlapping tiles each way."""
+    photo = load_sample_images().images[0]
+    first, second = photo[100:116, 100:120], photo[101:117, 102:122]
+    for name, frame in (("a.png", first), ("b.png", second)):
+        Image.fromarray(frame).save(tmp_path / name)
+    # Only 10 x 14 pixels in this small model, so tiles here overlap by less than usual.
+    error = predict(
+        models / "optical_flow",
+        str(tmp_path / "a.png"),
+        str(tmp_path / "b.png"),
+        fails=True,
+    )
+    assert "--output" in error
+    (record,) = predict(
+        models / "optical_flow",
+        str(tmp_path / "a.png"),
+        str(tmp_path / "b.png"),
+        f"--output={tmp_path / 'out'}",
+        "--attention",
+        "--config.model.image_size=(10,14)",
+    )
+    (path,) = record["flow"]
+    field = flow.read_flo(tmp_path / path)
+    assert field.shape == (16, 20, 2) and np.isfinite(field).all()
+    assert field.std() > 0
+    with Image.open(record["picture"]) as picture:
+        np.testing.assert_array_equal(
+            np.asarray(picture), flow.to_colors(field, record["largest_length"])
+        )
+    with np.load(record["attention"][0]) as maps:
+        assert maps["encoder"].shape == (7, 140)
+        assert maps["decoder"].shape == (140, 7)
+
+
+def test_flow_of_a_video(models, tmp_path):
+    photo = load_sample_images().images[1]
+    frames = [photo[50 : 50 + 10, 60 + n : 60 + n + 14] for n in range(4)]
+    video.write(tmp_path / "moving.mp4", frames, 5)
+    (record,) = predict(
+        models / "optical_flow",
+        str(tmp_path / "moving.mp4"),
+        f"--output={tmp_path / 'out'}",
+    )
+    assert len(record["flow"]) == 3
+    assert len(list(video.read_frames(tmp_path / record["picture"]))) == 3
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ([(9, 30)] * 2, "smaller than the model's 10x14"),
+        ([(10, 14), (10, 15)], "differ in size"),
+        ([(10, 14)], "two frames"),
+    ],
+)
+def test_frames_without_flow(models, tmp_path, shapes, message):
+    paths = []
+    for number, shape in enumerate(shapes):
+        paths.append(str(tmp_path / f"{number}.png"))
+        Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(paths[-1])
+    error = predict(models / "optical_flow", *paths, f"--output={tmp_path}", fails=True)
+    assert message in error
+
+
+def test_files_that_are_not_there_or_no_images(models, photos, tmp_path):
+    workdir = models / "imagenet_fourier"
+    assert "nowhere.jpg" in predict(workdir, "nowhere.jpg", fails=True)
+    assert "Nothing to predict" in predict(workdir, fails=True)
+    (tmp_path / "empty").mkdir()
+    assert "holds no" in predict(workdir, str(tmp_path / "empty"), fails=True)
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    assert "bad.jpg" in predict(workdir, str(tmp_path / "bad.jpg"), fails=True)
+    (tmp_path / "labels").write_text("one\n")
+    error = predict(workdir, str(photos), f"--labels={tmp_path / 'labels'}", fails=True)
+    assert "1 lines, the model 7 classes" in error
+
+
+# Conversion
+
+
+def test_converted_checkpoint_says_what_it_is(models):
+    _, about, folder = checkpoint.load_variables(models / "mlm")
+    source = about["source"]
+    path = HUGGINGFACE / "mlm" / "model.safetensors"
+    assert source["sha256"] == files.sha256(path)
+    assert source["format"] == "Hugging Face"
+    assert about["config"]["model"]["mask_queries"] is False
+    assert about["config"]["model"]["gelu"] == "exact"
+
+
+def test_deepmind_file_to_checkpoint_to_huggingface_and_back(tmp_path):
+    fields = [f"--config.{k}={v}" for k, v in oracles.small_fields("byte_mlm").items()]
+    path = oracles.DATA / "mlm.npz"
+    ours = tmp_path / "ours"
+    convert(f"--from={path}", "--model=byte_mlm", f"--out={ours}", *fields)
+    variables, about, _ = checkpoint.load_variables(ours)
+    assert about["source"]["licence"].startswith("CC-BY-4.0")
+    assert about["source"]["url"].endswith("language_perceiver_io_bytes.pickle")
+    # Hugging Face's code has 8 decoder heads of 32 channels, this small model not.
+    done = convert(
+        f"--from={ours}", "--to=huggingface", f"--out={tmp_path / 'no'}", fails=True
+    )
+    assert "num_decoder_heads=4 (there: 8)" in done.stderr
+    assert not (tmp_path / "no").exists()
+    done = convert(f"--from={path}", "--model=byte_mlm", f"--out={ours}", fails=True)
+    assert "has checkpoints already" in done.stderr
+
+
+def test_folder_comes_back_from_huggingface_the_same(models, tmp_path):
+    convert(f"--from={models / 'mlm'}", "--to=huggingface", f"--out={tmp_path}")
+    found, expected = (
+        safetensors.numpy.load_file(folder / "model.safetensors")
+        for folder in (tmp_path, HUGGINGFACE / "mlm")
+    )
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+def test_training_can_start_from_a_converted_model_but_not_go_on(
+    trained_digits, tmp_path
+):
+    """init_from takes it; in its own workdir there is no optimizer to go on with."""
+    out = tmp_path / "folder"
+    flags = [
+        "--config.model.num_bands=64",
+        "--config.model.max_resolution=(224,224)",
+    ]
+    programs.run(
+        "experiments.train",
+        *programs.MINI,
+        *flags,
+        f"--workdir={tmp_path / 'run'}",
+        "--config.steps=2",
+    )
+    convert(f"--from={tmp_path / 'run'}", "--to=huggingface", f"--out={out}")
+    convert(f"--from={out}", f"--out={tmp_path / 'converted'}")
+    variables, about, _ = checkpoint.load_variables(tmp_path / "run")
+    back, about_back, _ = checkpoint.load_variables(tmp_path / "converted")
+    found, expected = checkpoint.leaves(back), checkpoint.leaves(variables)
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, expected[name])
+    assert about_back["config"]["model"]["gelu"] == "tanh"
+    done = programs.run(
+        "experiments.train",
+        *programs.MINI,
+        *flags,
+        f"--workdir={tmp_path / 'next'}",
+        f"--config.init_from={tmp_path / 'converted'}",
+        "--config.steps=1",
+    )
+    assert f"init_from: {len(expected)} params loaded" in done.stderr + done.stdout
+    done = programs.run(
+        "experiments.train",
+        *programs.MINI,
+        *flags,
+        f"--workdir={tmp_path / 'converted'}",
+        "--config.steps=1",
+        fails=True,
+    )
+    assert "converted, not trained" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--from=nowhere.pystate", "--model=byte_mlm"], "no file nowhere.pystate"),
+        ([f"--from={oracles.DATA / 'mlm.npz'}"], "--model=NAME"),
+        ([f"--from={oracles.DATA}"], "no config.json"),
+        (
+            [f"--from={oracles.DATA / 'mlm.npz'}", "--model=optical_flow"],
+            "arrays are not of this model",
+        ),
+        (
+            [f"--from={oracles.DATA / 'mlm.npz'}", "--model=byte_mlm"],
+            r"(?s)another model.*encoder/latents: \(8, 32\) in the file, \(256, 1280\)",
+        ),
+        (
+            [f"--from={HUGGINGFACE / 'mlm'}", "--model=optical_flow"],
+            "is of byte_mlm, not of --model=optical_flow",
+        ),
+    ],
+)
+def test_what_can_not_be_converted_leaves_nothing(tmp_path, flags, message):
+    done = convert(*flags, f"--out={tmp_path / 'out'}", fails=True)
+    assert re.search(message, done.stderr), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_nan_inside_is_refused(tmp_path):
+    arrays = dict(np.load(oracles.DATA / "optical_flow.npz"))
+    name = "params/image_preprocessor/patches_linear|w"
+    arrays[name] = np.where(np.arange(64) == 3, np.nan, arrays[name])
+    np.savez(tmp_path / "x.npz", **arrays)
+    done = convert(
+        f"--from={tmp_path / 'x.npz'}",
+        "--model=optical_flow",
+        f"--out={tmp_path / 'out'}",
+        fails=True,
+    )
+    assert "1 arrays hold NaN" in done.stderr and "patches_linear/w" in done.stderr
+
+
+def test_programs_run_without_a_pythonpath():
+    """As the README has them."""
+    done = subprocess.run(
+        [sys.executable, "scripts/convert_pretrained.py", "--help"],
+        cwd=programs.ROOT,
+        env=programs.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert "--from" in done.stdout + done.stderr
