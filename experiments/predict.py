@@ -16,7 +16,7 @@ import importlib.util
 import json
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import matplotlib
@@ -66,39 +66,68 @@ def expand(arguments: Sequence[str], suffixes: Sequence[str]) -> list[pathlib.Pa
     return paths
 
 
-def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
-    """Predicts from every argument, in order."""
-    labels = pathlib.Path(_LABELS.value) if _LABELS.value else None
-    options = predictors.Options(labels, _TEXT.value, _WINDOW.value, _TOP.value)
-    predictor = make_predictor(restored.config, options)
-    if not arguments and not options.texts:
-        raise app.UsageError("Nothing to predict from: give files, a folder, or -.")
-    folder = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else None
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    elif _ATTENTION.value:
-        raise app.UsageError("--attention writes files: say where with --output=DIR.")
-    files = expand([a for a in arguments if a != "-"], predictor.suffixes)
-    lines = sys.stdin.buffer.read().splitlines() if "-" in arguments else []
+def predict(
+    restored: restore.Restored,
+    arguments: Sequence[str],
+    lines: Sequence[bytes],
+    options: predictors.Options,
+    folder: pathlib.Path | None = None,
+    attention: bool = False,
+) -> Iterator[tuple[predictors.Record, str]]:
+    """Yields a record of every item, and the same in words.
 
-    matplotlib.use("Agg")
+    Args:
+      restored: the model.
+      arguments: files and folders.
+      lines: texts or paths besides.
+      options: what only some tasks look at.
+      folder: where files are written; None for none.
+      attention: whether to write attention maps too.
+    """
+    predictor = make_predictor(restored.config, options)
+    files = expand(arguments, predictor.suffixes)
     forward = make_forward(predictor.forward, parse_policy(restored.config.precision))
-    variables = restored.variables
 
     @jax.jit
     def run(variables, batch):
         return forward.apply(*variables, None, batch, False)[0]
 
-    apply = functools.partial(run, variables)
-    look = functools.partial(
-        jax.jit(functools.partial(inspection.attention_maps, forward)), variables
-    )
+    @jax.jit
+    def look(variables, batch):
+        return inspection.attention_maps(forward, variables, batch)
+
+    variables = restored.variables
     for item in predictor.items(files, lines):
-        record = predictor.predict(apply, item, folder)
-        if folder is not None and _ATTENTION.value:
-            record["attention"] = predictor.attend(look, item, folder)
-        text = json.dumps(record) if _JSON.value else predictor.describe(record)
-        print(text, flush=True)
+        record = predictor.predict(functools.partial(run, variables), item, folder)
+        if folder is not None and attention:
+            record["attention"] = predictor.attend(
+                functools.partial(look, variables), item, folder
+            )
+        yield record, predictor.describe(record)
+
+
+def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
+    """Prints what is predicted from every argument, in order."""
+    if not arguments and not _TEXT.value:
+        raise app.UsageError("Nothing to predict from: give files, a folder, or -.")
+    if _ATTENTION.value and not _OUTPUT.value:
+        raise app.UsageError("--attention writes files: say where with --output=DIR.")
+    labels = pathlib.Path(_LABELS.value) if _LABELS.value else None
+    options = predictors.Options(labels, _TEXT.value, _WINDOW.value, _TOP.value)
+    folder = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else None
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    lines = sys.stdin.buffer.read().splitlines() if "-" in arguments else []
+    matplotlib.use("Agg")
+    for record, words in predict(
+        restored,
+        [argument for argument in arguments if argument != "-"],
+        lines,
+        options,
+        folder,
+        _ATTENTION.value,
+    ):
+        print(json.dumps(record) if _JSON.value else words, flush=True)
 
 
 if __name__ == "__main__":

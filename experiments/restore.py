@@ -95,6 +95,12 @@ def no_arguments(arguments: Sequence[str]) -> None:
         )
 
 
+def load(path: str | pathlib.Path, step: int | str = "latest") -> Restored:
+    """Returns the model of a workdir or checkpoint, with the config that it holds."""
+    variables, about, folder = checkpoint.load_variables(path, step)
+    return _restore(config_dict.ConfigDict(tuples(about["config"])), variables, folder)
+
+
 def _restore(
     config: config_dict.ConfigDict, variables: Any, folder: pathlib.Path
 ) -> Restored:

@@ -90,15 +90,27 @@ def load_config() -> config_dict.ConfigDict | None:
         raise app.UsageError("Say --from=WHAT and --out=FOLDER.")
     if _TO.value == "huggingface":
         return None  # the checkpoint has its own
-    source = pathlib.Path(_FROM.value)
+    return config_of(pathlib.Path(_FROM.value), _MODEL.value)
+
+
+def config_of(source: pathlib.Path, name: str | None) -> config_dict.ConfigDict:
+    """Returns our config of a file of weights or a Hugging Face folder.
+
+    Args:
+      source: what to convert.
+      name: one of MODELS; a folder says so itself.
+
+    Raises:
+      ValueError: no name, or another one than the folder says.
+    """
     fields: dict[str, Any] = {}
-    name = _MODEL.value
     if source.is_dir():
-        name, fields = huggingface.from_config(_read_config(source))
-        if _MODEL.value not in (None, name):
-            raise ValueError(f"{source} is of {name}, not of --model={_MODEL.value}.")
-    elif name is None:
-        raise app.UsageError(f"Say --model=NAME, one of {', '.join(MODELS)}.")
+        found, fields = huggingface.from_config(_read_config(source))
+        if name not in (None, found):
+            raise ValueError(f"{source} is of {found}, not of --model={name}.")
+        name = found
+    if name is None:
+        raise ValueError(f"Say --model=NAME, one of {', '.join(MODELS)}.")
     config = MODELS[name].get_config()
     config.precision = PRECISION
     config.update_from_flattened_dict(fields)

@@ -1,9 +1,9 @@
 """Conversion and prediction as programs, on real pictures, text and frames."""
 
 import json
+import pathlib
 import re
 import subprocess
-import sys
 
 import numpy as np
 import oracles
@@ -13,9 +13,12 @@ import safetensors.numpy
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from experiments import imagenet, predictors, restore
+from experiments import predict as predict_program
 from perceiver_jax import checkpoint
-from perceiver_jax.data import flow, video
+from perceiver_jax.data import flow, image, text, video
 from perceiver_jax.pretrained import files
+from scripts import convert_pretrained
 
 HUGGINGFACE = oracles.DATA / "huggingface"
 
@@ -42,12 +45,29 @@ def predict(workdir, *arguments, stdin=b"", fails=False):
     return [json.loads(line) for line in done.stdout.decode().splitlines()]
 
 
+def refuse(workdir, *arguments, lines=(), folder=None, **options):
+    """The error of a prediction, without a process of its own."""
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        list(
+            predict_program.predict(
+                restore.load(workdir),
+                arguments,
+                lines,
+                predictors.Options(**options),
+                folder,
+            )
+        )
+    return str(error.value)
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """Workdirs converted from the small Hugging Face folders."""
     folder = tmp_path_factory.mktemp("converted")
     for name in ("mlm", "imagenet_fourier", "optical_flow"):
-        convert(f"--from={HUGGINGFACE / name}", f"--out={folder / name}")
+        source = HUGGINGFACE / name
+        config = convert_pretrained.config_of(source, None)
+        convert_pretrained.to_checkpoint(source, config, folder / name)
     return folder
 
 
@@ -106,9 +126,6 @@ def test_paths_from_the_standard_input_give_the_same(models, photos):
 
 def test_model_trained_here_predicts_what_it_evaluates(trained_digits, tmp_path):
     """The picture of a digit, through a PNG file."""
-    from experiments import imagenet
-    from perceiver_jax.data import image
-
     _, about, folder = checkpoint.load_variables(trained_digits)
     pixels = imagenet._digits(None).test[0]["image"]
     image.decode(pixels, "digit").save(tmp_path / "digit.png")
@@ -118,23 +135,15 @@ def test_model_trained_here_predicts_what_it_evaluates(trained_digits, tmp_path)
 
 
 def test_masks_are_filled_with_the_model_s_probabilities(models, tmp_path):
-    text = "A [MASK]at[MASK]"
+    sentence = "A [MASK]at[MASK]"
     (record,) = predict(
-        models / "mlm", f"--text={text}", f"--output={tmp_path}", "--attention"
+        models / "mlm", f"--text={sentence}", f"--output={tmp_path}", "--attention"
     )
-    theirs = files.read_safetensors(HUGGINGFACE / "mlm" / "model.safetensors")
-    from perceiver_jax.data.text import encode
-    from perceiver_jax.pretrained import huggingface
-
-    ours = huggingface.from_arrays(theirs, huggingface.MASKED_LM)
-    config = oracles.small_config("byte_mlm")
-    _, fields = huggingface.from_config(
-        json.loads((HUGGINGFACE / "mlm" / "config.json").read_text())
-    )
-    config.update_from_flattened_dict(fields)
-    tokens = encode(text.encode())
+    restored = restore.load(models / "mlm")
+    tokens = text.encode(sentence.encode())
     batch = {"tokens": tokens[None], "token_mask": np.ones((1, len(tokens)), bool)}
-    logits = oracles.run(config, ours, batch)[0]
+    arrays = checkpoint.leaves(restored.variables.params)
+    logits = oracles.run(restored.config, arrays, batch)[0]
     assert [mask["position"] for mask in record["masks"]] == [2, 5]
     filled = list(tokens)
     for mask in record["masks"]:
@@ -164,17 +173,17 @@ def test_long_text_in_windows_and_lines_from_the_standard_input(models):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("data", "message"),
     [
         (b"[MASK]" + 30 * b"x", "31 bytes, the model takes 20: use --window"),
         (b"no mask here", r"has no \[MASK\]"),
         (b"a\xffb[MASK]", "no valid UTF-8.*at byte 1"),
     ],
 )
-def test_text_that_can_not_be_filled(models, tmp_path, text, message):
+def test_text_that_can_not_be_filled(models, tmp_path, data, message):
     path = tmp_path / "input.txt"
-    path.write_bytes(text)
-    error = predict(models / "mlm", str(path), fails=True)
+    path.write_bytes(data)
+    error = refuse(models / "mlm", str(path))
     assert re.search(message, error) and "input.txt" in error
 
 
@@ -185,13 +194,8 @@ def test_flow_of_real_frames_larger_than_the_model(models, tmp_path):
     for name, frame in (("a.png", first), ("b.png", second)):
         Image.fromarray(frame).save(tmp_path / name)
     # Only 10 x 14 pixels in this small model, so tiles here overlap by less than usual.
-    error = predict(
-        models / "optical_flow",
-        str(tmp_path / "a.png"),
-        str(tmp_path / "b.png"),
-        fails=True,
-    )
-    assert "--output" in error
+    paths = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    assert "--output" in refuse(models / "optical_flow", *paths)
     (record,) = predict(
         models / "optical_flow",
         str(tmp_path / "a.png"),
@@ -239,20 +243,20 @@ def test_frames_without_flow(models, tmp_path, shapes, message):
     for number, shape in enumerate(shapes):
         paths.append(str(tmp_path / f"{number}.png"))
         Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(paths[-1])
-    error = predict(models / "optical_flow", *paths, f"--output={tmp_path}", fails=True)
+    error = refuse(models / "optical_flow", *paths, folder=tmp_path)
     assert message in error
 
 
 def test_files_that_are_not_there_or_no_images(models, photos, tmp_path):
     workdir = models / "imagenet_fourier"
-    assert "nowhere.jpg" in predict(workdir, "nowhere.jpg", fails=True)
+    assert "nowhere.jpg" in refuse(workdir, "nowhere.jpg")
     assert "Nothing to predict" in predict(workdir, fails=True)
     (tmp_path / "empty").mkdir()
-    assert "holds no" in predict(workdir, str(tmp_path / "empty"), fails=True)
+    assert "holds no" in refuse(workdir, str(tmp_path / "empty"))
     (tmp_path / "bad.jpg").write_bytes(b"no image")
-    assert "bad.jpg" in predict(workdir, str(tmp_path / "bad.jpg"), fails=True)
+    assert "bad.jpg" in refuse(workdir, str(tmp_path / "bad.jpg"))
     (tmp_path / "labels").write_text("one\n")
-    error = predict(workdir, str(photos), f"--labels={tmp_path / 'labels'}", fails=True)
+    error = refuse(workdir, str(photos), labels=tmp_path / "labels")
     assert "1 lines, the model 7 classes" in error
 
 
@@ -344,29 +348,39 @@ def test_training_can_start_from_a_converted_model_but_not_go_on(
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("source", "name", "message"),
     [
-        (["--from=nowhere.pystate", "--model=byte_mlm"], "no file nowhere.pystate"),
-        ([f"--from={oracles.DATA / 'mlm.npz'}"], "--model=NAME"),
-        ([f"--from={oracles.DATA}"], "no config.json"),
+        ("nowhere.pystate", "byte_mlm", "no file nowhere.pystate"),
+        (oracles.DATA / "mlm.npz", None, "--model=NAME"),
+        (oracles.DATA, None, "no config.json"),
+        (oracles.DATA / "mlm.npz", "optical_flow", "arrays are not of this model"),
         (
-            [f"--from={oracles.DATA / 'mlm.npz'}", "--model=optical_flow"],
-            "arrays are not of this model",
-        ),
-        (
-            [f"--from={oracles.DATA / 'mlm.npz'}", "--model=byte_mlm"],
+            oracles.DATA / "mlm.npz",
+            "byte_mlm",
             r"(?s)another model.*encoder/latents: \(8, 32\) in the file, \(256, 1280\)",
         ),
-        (
-            [f"--from={HUGGINGFACE / 'mlm'}", "--model=optical_flow"],
-            "is of byte_mlm, not of --model=optical_flow",
-        ),
+        (HUGGINGFACE / "mlm", "optical_flow", "is of byte_mlm, not of --model=optical"),
     ],
 )
-def test_what_can_not_be_converted_leaves_nothing(tmp_path, flags, message):
-    done = convert(*flags, f"--out={tmp_path / 'out'}", fails=True)
-    assert re.search(message, done.stderr), done.stderr
+def test_what_can_not_be_converted_leaves_nothing(tmp_path, source, name, message):
+    source = pathlib.Path(source)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        config = convert_pretrained.config_of(source, name)
+        convert_pretrained.to_checkpoint(source, config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_missing_and_misshapen_arrays_are_all_named(tmp_path):
+    arrays = dict(np.load(oracles.DATA / "mlm.npz"))
+    del arrays["params/embedding_decoder|bias"]
+    arrays["params/embed|embeddings"] = np.zeros((7, 24), np.float32)
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(ValueError, match="2 arrays differ") as error:
+        convert_pretrained.to_checkpoint(
+            tmp_path / "x.npz", oracles.small_config("byte_mlm"), tmp_path / "out"
+        )
+    assert "text_embedding/output_bias: missing, of shape (262,)" in str(error.value)
+    assert "text_embedding/embeddings: (7, 24) in the file" in str(error.value)
 
 
 def test_nan_inside_is_refused(tmp_path):
@@ -374,22 +388,10 @@ def test_nan_inside_is_refused(tmp_path):
     name = "params/image_preprocessor/patches_linear|w"
     arrays[name] = np.where(np.arange(64) == 3, np.nan, arrays[name])
     np.savez(tmp_path / "x.npz", **arrays)
-    done = convert(
-        f"--from={tmp_path / 'x.npz'}",
-        "--model=optical_flow",
-        f"--out={tmp_path / 'out'}",
-        fails=True,
-    )
-    assert "1 arrays hold NaN" in done.stderr and "patches_linear/w" in done.stderr
-
-
-def test_programs_run_without_a_pythonpath():
-    """As the README has them."""
-    done = subprocess.run(
-        [sys.executable, "scripts/convert_pretrained.py", "--help"],
-        cwd=programs.ROOT,
-        env=programs.environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert "--from" in done.stdout + done.stderr
+    with pytest.raises(ValueError, match=r"1 arrays hold NaN(?s:.*)patches_linear/w"):
+        convert_pretrained.to_checkpoint(
+            tmp_path / "x.npz",
+            oracles.small_config("optical_flow"),
+            tmp_path / "out",
+        )
+    assert not (tmp_path / "out").exists()

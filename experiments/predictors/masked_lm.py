@@ -23,7 +23,7 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
     windows = functools.partial(_windows, longest=model.max_length, cut=options.window)
     return Predictor(
         forward=text_model.make_forward(model),
-        example=_batch(np.zeros(1, np.int32), model.max_length),
+        example=_batch(np.zeros(model.max_length, np.int32), model.max_length),
         suffixes=SUFFIXES,
         items=functools.partial(_items, texts=options.texts),
         predict=functools.partial(

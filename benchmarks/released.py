@@ -1,0 +1,158 @@
+"""The released models at full size on this machine: from a file to an output.
+
+    python benchmarks/released.py
+
+For each released list of parameters a pickle with exactly those names and shapes is
+made (random numbers: the real ones can't be told from them by size), converted by
+scripts/convert_pretrained.py, and run on one input of the size it was trained for, each
+in a process of its own. Printed: seconds to convert, to load, to trace and compile, and
+a run (median), and the peak memory of the converting and of the running process.
+"""
+
+import json
+import os
+import pathlib
+import pickle
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+
+import haiku as hk
+import jax
+import numpy as np
+from absl import app, flags
+
+from experiments import predict, predictors, restore
+from perceiver_jax.forward import make_forward, parse_policy
+
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Timed runs of each model.")
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
+_WORKDIR = flags.DEFINE_string("run", None, "Internal: run this checkpoint.")
+
+ROOT = pathlib.Path(__file__).parent.parent
+LISTS = {
+    "imagenet_fourier": "imagenet_fourier",
+    "imagenet_learned": "imagenet_learned",
+    "imagenet_conv": "imagenet_conv",
+    "byte_mlm": "mlm",
+    "optical_flow": "flow",
+}
+
+
+def write_pickle(path: pathlib.Path, listed: str) -> int:
+    """Writes a file as DeepMind's, and returns its number of parameters."""
+    trees = {kind: read_list(f"{kind}_{listed}") for kind in ("params", "state")}
+    with path.open("wb") as file:
+        pickle.dump(trees, file)
+    return sum(x.size for x in jax.tree.leaves(trees["params"]))
+
+
+def read_list(name: str) -> hk.Params:
+    """Random arrays, of the names and shapes in a list; none where there is no list."""
+    path = ROOT / "tests" / "data" / f"{name}.txt"
+    rng = np.random.default_rng(0)
+    tree: dict[str, dict[str, np.ndarray]] = {}
+    lines = path.read_text().splitlines() if path.exists() else []
+    for line in lines:
+        if not line.startswith("#"):
+            module, leaf, shape = line.split("\t")
+            array = rng.normal(0, 0.02, json.loads(shape)).astype(np.float32)
+            if name.startswith("state"):  # averages of variances are not negative
+                array = np.abs(array) + 1
+            tree.setdefault(module, {})[leaf] = array
+    return hk.data_structures.to_immutable_dict(tree)
+
+
+def run(workdir: str) -> dict[str, float]:
+    """Loads, compiles and runs a checkpoint, in this process."""
+    times = [time.perf_counter()]
+    restored = restore.load(workdir)
+    predictor = predict.make_predictor(restored.config, predictors.Options())
+    forward = make_forward(predictor.forward, parse_policy(restored.config.precision))
+    arguments = (*jax.block_until_ready(restored.variables), None)
+    rng = np.random.default_rng(0)
+    batch = {
+        name: x if x.dtype.kind in "iub" else rng.normal(size=x.shape).astype(x.dtype)
+        for name, x in predictor.example.items()
+    }
+    times.append(time.perf_counter())
+    apply = jax.jit(forward.apply, static_argnums=4)
+    compiled = apply.lower(*arguments, batch, False).compile()
+    times.append(time.perf_counter())
+    seconds = []
+    for _ in range(_REPEATS.value):
+        start = time.perf_counter()
+        outputs = jax.block_until_ready(compiled(*arguments, batch)[0])
+        seconds.append(time.perf_counter() - start)
+    assert np.isfinite(outputs).all()
+    return {
+        "load_s": times[1] - times[0],
+        "compile_s": times[2] - times[1],
+        "run_s": statistics.median(seconds),
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }
+
+
+def measure(name: str, folder: pathlib.Path) -> dict[str, float]:
+    """Figures of one model, from its file on."""
+    path, workdir = folder / f"{name}.pickle", folder / name
+    figures: dict[str, float] = {"parameters": write_pickle(path, LISTS[name])}
+    start = time.perf_counter()
+    # time(1) is not everywhere: a child's peak comes from os.wait4.
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "convert_pretrained.py")]
+        + [f"--from={path}", f"--model={name}", f"--out={workdir}"]
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, f"converting {name} failed"
+    figures["convert_s"] = time.perf_counter() - start
+    figures["convert_peak_gb"] = usage.ru_maxrss / 1e6
+    done = subprocess.run(
+        [sys.executable, __file__, f"--run={workdir}", f"--repeats={_REPEATS.value}"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return figures | json.loads(done.stdout.splitlines()[-1])
+
+
+COLUMNS = {
+    "convert_s": "convert, s",
+    "convert_peak_gb": "peak, GB",
+    "load_s": "load, s",
+    "compile_s": "compile, s",
+    "run_s": "a run, s",
+    "peak_gb": "peak, GB",
+}
+
+
+def main(_):
+    if _WORKDIR.value:
+        print(json.dumps(run(_WORKDIR.value)))
+        return
+    found = {}
+    for name in LISTS:
+        with tempfile.TemporaryDirectory() as folder:
+            found[name] = measure(name, pathlib.Path(folder))
+    print(f"{'model':18}{'parameters':>13}", *(f"{c:>11}" for c in COLUMNS.values()))
+    for name, figures in found.items():
+        shown = " ".join(f"{figures[key]:11.2f}" for key in COLUMNS)
+        print(f"{name:18}{figures['parameters']:13,} {shown}")
+    if _OUTPUT.value:
+        about = {
+            "command": "python benchmarks/released.py " + " ".join(sys.argv[1:]),
+            "date": date.today().isoformat(),
+            "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
+            "jax": jax.__version__,
+        }
+        text = json.dumps(about | found, indent=2) + "\n"
+        pathlib.Path(_OUTPUT.value).write_text(text)
+
+
+if __name__ == "__main__":
+    app.run(main)

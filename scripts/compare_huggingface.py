@@ -1,0 +1,247 @@
+"""Our numbers beside those of Hugging Face's transformers, in both directions.
+
+    pip install torch transformers -e .    # in an environment of its own
+    python scripts/compare_huggingface.py
+
+1. Every architecture, made small with random weights by transformers, is converted to
+   ours: the outputs of both.
+2. A digit classifier and a masked language model, trained here for some seconds, are
+   exported and loaded by transformers: the outputs of both.
+
+Exits with an error where any differ by more than 1e-4 of the largest output. Not a test
+and not needed by one: torch alone is larger than everything else here.
+"""
+
+import functools
+import itertools
+import json
+import pathlib
+import pydoc_data.topics
+import subprocess
+import sys
+import tempfile
+
+import jax
+import numpy as np
+import optax
+import torch
+import transformers
+from absl import app
+
+from configs import masked_lm
+from experiments import predict, predictors, restore
+from perceiver_jax import checkpoint, losses, update
+from perceiver_jax.adapters.flow import PIXELS_PER_OUTPUT, neighbours
+from perceiver_jax.data import text
+from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.pretrained import huggingface
+from perceiver_jax.task import Task
+from scripts import convert_pretrained
+
+ROOT = pathlib.Path(__file__).parent.parent
+LIMIT = 1e-4  # of the largest output
+
+SMALL = {
+    "num_latents": 6,
+    "d_latents": 32,
+    "num_blocks": 2,
+    "num_self_attends_per_block": 2,
+    "num_self_attention_heads": 4,
+    "num_cross_attention_heads": 1,
+    "num_labels": 7,
+}
+# What the sizes of their code leave to be said.
+ARCHITECTURES = {
+    "imagenet_fourier": {"d_model": 261},
+    "imagenet_learned": {"d_model": 512, "image_size": 12},
+    "imagenet_conv": {"d_model": 322},
+    "byte_mlm": {
+        "d_model": 24,
+        "max_position_embeddings": 20,
+        "num_cross_attention_heads": 4,
+        "qk_channels": 16,
+        "v_channels": 32,
+        "num_blocks": 1,
+    },
+    "optical_flow": {"d_model": 322, "train_size": [10, 14], "num_blocks": 1},
+}
+IMAGE_SIZES = {"imagenet_fourier": 24, "imagenet_learned": 12, "imagenet_conv": 50}
+
+
+def make_batch(name: str, length: int = 20, size: int | None = None) -> dict:
+    """Random inputs, as our models take them."""
+    rng = np.random.default_rng(0)
+    if name == "byte_mlm":
+        tokens = rng.integers(0, text.VOCAB_SIZE, (2, length), dtype=np.int32)
+        return {"tokens": tokens, "token_mask": np.arange(length) < [[length], [12]]}
+    if name == "optical_flow":
+        return {"frames": rng.normal(size=(2, 2, 10, 14, 3)).astype(np.float32)}
+    size = size or IMAGE_SIZES[name]
+    return {"images": rng.normal(size=(2, size, size, 3)).astype(np.float32)}
+
+
+def run_theirs(folder: pathlib.Path, name: str, batch: dict) -> np.ndarray:
+    """The outputs of transformers for a folder, with flow in pixels."""
+    model = getattr(transformers, huggingface.ARCHITECTURES[name])
+    network = model.from_pretrained(folder).eval()
+    if name == "byte_mlm":
+        inputs = {
+            "inputs": torch.tensor(batch["tokens"], dtype=torch.long),
+            "attention_mask": torch.tensor(batch["token_mask"], dtype=torch.long),
+        }
+    elif name == "optical_flow":
+        patches = np.asarray(neighbours(batch["frames"]))
+        inputs = {"inputs": torch.tensor(np.moveaxis(patches, -1, 2))}
+    else:
+        inputs = {"inputs": torch.tensor(np.moveaxis(batch["images"], -1, 1))}
+    with torch.no_grad():
+        outputs = network(**inputs).logits.numpy()
+    return 100 * PIXELS_PER_OUTPUT * outputs if name == "optical_flow" else outputs
+
+
+def run_ours(workdir: pathlib.Path, batch: dict) -> np.ndarray:
+    """The outputs of a checkpoint, in float32."""
+    restored = restore.load(workdir)
+    predictor = predict.make_predictor(restored.config, predictors.Options())
+    policy = parse_policy(convert_pretrained.PRECISION)
+    forward = make_forward(predictor.forward, policy)
+    with jax.default_matmul_precision("highest"):
+        apply = jax.jit(forward.apply, static_argnums=4)
+        return np.asarray(apply(*restored.variables, None, batch, False)[0])
+
+
+def compare(title: str, ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Prints one line and returns whether the two agree."""
+    error = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    print(f"{title:58} {str(theirs.shape):14} {error:.1e}", flush=True)
+    return bool(error <= LIMIT)
+
+
+def convert_theirs(name: str, folder: pathlib.Path) -> bool:
+    """Direction 1: random weights made there, converted to ours."""
+    torch.manual_seed(0)
+    config = transformers.PerceiverConfig(**(SMALL | ARCHITECTURES[name]))
+    network = getattr(transformers, huggingface.ARCHITECTURES[name])(config)
+    for parameter in network.parameters():  # biases and norms are not random there
+        torch.nn.init.normal_(parameter, std=0.2)
+    there, here = folder / "there", folder / "here"
+    network.save_pretrained(there)
+    run_program("scripts/convert_pretrained.py", f"--from={there}", f"--out={here}")
+    batch = make_batch(name)
+    return compare(
+        f"{huggingface.ARCHITECTURES[name]} -> ours",
+        run_ours(here, batch),
+        run_theirs(there, name, batch),
+    )
+
+
+def export_ours(name: str, workdir: pathlib.Path, folder: pathlib.Path) -> bool:
+    """Direction 2: weights trained here, loaded there."""
+    run_program(
+        "scripts/convert_pretrained.py",
+        f"--from={workdir}",
+        "--to=huggingface",
+        f"--out={folder}",
+    )
+    batch = make_batch(name, length=64, size=8)
+    ours, theirs = run_ours(workdir, batch), run_theirs(folder, name, batch)
+    if name == "byte_mlm":  # padded positions are the difference that is known
+        ours, theirs = (x[batch["token_mask"]] for x in (ours, theirs))
+    return compare(f"ours -> {huggingface.ARCHITECTURES[name]}", ours, theirs)
+
+
+def run_program(*command: str) -> None:
+    subprocess.run(
+        [sys.executable, *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+
+
+def train_digits(workdir: pathlib.Path) -> None:
+    """The digits of configs/digits.py, with the positions that their code has."""
+    run_program(
+        "-m",
+        "experiments.train",
+        "--config=configs/digits.py",
+        f"--workdir={workdir}",
+        "--config.model.num_bands=64",
+        "--config.model.max_resolution=(224,224)",
+        "--config.epochs=2.0",
+    )
+
+
+def train_masked_lm(workdir: pathlib.Path, steps: int = 100) -> None:
+    """A small model of bytes on the text of Python's own documentation."""
+    config = masked_lm.get_config()
+    config.precision = convert_pretrained.PRECISION
+    config.model.update(
+        max_length=64,
+        input_channels=48,
+        num_latents=8,
+        latent_channels=64,
+        layers_per_block=2,
+        qk_channels=32,
+        v_channels=64,
+        decoder_v_channels=48,
+    )
+    predictor = predict.make_predictor(config, predictors.Options())
+    forward = make_forward(predictor.forward, parse_policy(config.precision))
+    tokens = text.encode("\n".join(pydoc_data.topics.topics.values()).encode())
+    labels = tokens[: len(tokens) // 64 * 64].reshape(-1, 64)
+
+    def batches():
+        rng = np.random.default_rng(0)
+        while True:
+            chosen = labels[rng.integers(len(labels), size=32)]
+            masked = rng.random(chosen.shape) < 0.15
+            yield {
+                "tokens": np.where(masked, text.MASK, chosen),
+                "token_mask": np.ones_like(masked),
+                "labels": chosen,
+                "masked": masked.astype(np.float32),
+            }
+
+    def metrics(logits, batch):
+        targets = jax.nn.one_hot(batch["labels"], text.VOCAB_SIZE)
+        return {
+            "loss": (losses.softmax_cross_entropy(logits, targets), batch["masked"])
+        }
+
+    task = Task("masked_lm", len(labels), batches, {}, predictor.forward, metrics)
+    schedule = optax.constant_schedule(3e-3)
+    optimizer = optax.adam(schedule)
+    state = jax.jit(
+        functools.partial(update.init, forward, optimizer, 0, next(batches()))
+    )()
+    step = update.make_update(task, forward, optimizer, schedule, 0)
+    step = jax.jit(functools.partial(step, axis_name=None))
+    for number, batch in enumerate(itertools.islice(batches(), steps), 1):
+        state, sums = step(state, batch)
+        if number in (1, steps):
+            loss = float(sums["loss"][0] / sums["loss"][1])
+            print(f"masked bytes, step {number}: loss {loss:.2f}", flush=True)
+    about = checkpoint.describe(task.name, None, json.loads(config.to_json()), "")
+    checkpoints = checkpoint.Checkpoints(workdir)
+    variables = {"params": state.params, "model_state": state.model_state}
+    checkpoints.save(steps, variables, state.opt_state, about)
+    checkpoints.close()
+
+
+def main(_) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        print(f"transformers {transformers.__version__}, torch {torch.__version__}")
+        print(f"{'model':58} {'outputs':14} largest difference / largest output")
+        good = [convert_theirs(name, folder / name) for name in ARCHITECTURES]
+        for name, train in (
+            ("imagenet_fourier", train_digits),
+            ("byte_mlm", train_masked_lm),
+        ):
+            workdir = folder / f"trained_{name}"
+            train(workdir)
+            good.append(export_ours(name, workdir, folder / f"exported_{name}"))
+    if not all(good):
+        sys.exit(f"Differences of more than {LIMIT:g}.")
+
+
+if __name__ == "__main__":
+    app.run(main)
