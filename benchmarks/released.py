@@ -27,7 +27,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from experiments import predict, predictors, restore
+from experiments import build, restore
 from perceiver_jax.forward import make_forward, parse_policy
 
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Timed runs of each model.")
@@ -72,7 +72,7 @@ def run(workdir: str) -> dict[str, float]:
     """Loads, compiles and runs a checkpoint, in this process."""
     times = [time.perf_counter()]
     restored = restore.load(workdir)
-    predictor = predict.make_predictor(restored.config, predictors.Options())
+    predictor = build.make_predictor(restored.config)
     forward = make_forward(predictor.forward, parse_policy(restored.config.precision))
     arguments = (*jax.block_until_ready(restored.variables), None)
     rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@ import importlib.util
 import optax
 from ml_collections import config_dict
 
+from experiments import predictors
 from perceiver_jax import optimizer as optimizers
 from perceiver_jax import training
 from perceiver_jax.task import Task
@@ -17,6 +18,17 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     if not config.task or importlib.util.find_spec(name) is None:
         raise ValueError(f"task='{config.task}': there is no {name}.")
     return importlib.import_module(name).make_task(config)
+
+
+def make_predictor(
+    config: config_dict.ConfigDict, options: predictors.Options | None = None
+) -> predictors.Predictor:
+    """Builds the predictor of experiments/predictors/<config.task>.py."""
+    name = f"experiments.predictors.{config.task}"
+    if not config.task or importlib.util.find_spec(name) is None:
+        raise ValueError(f"task='{config.task}' has no predictions: no {name}.")
+    options = options or predictors.Options()
+    return importlib.import_module(name).make_predictor(config, options)
 
 
 def total_steps(config: config_dict.ConfigDict, num_train_examples: int) -> int:

@@ -11,8 +11,6 @@ file a line. --output takes pictures and files, --attention adds where the model
 """
 
 import functools
-import importlib
-import importlib.util
 import json
 import pathlib
 import sys
@@ -21,9 +19,8 @@ from collections.abc import Iterator, Sequence
 import jax
 import matplotlib
 from absl import app, flags
-from ml_collections import config_dict
 
-from experiments import predictors, restore
+from experiments import build, predictors, restore
 from perceiver_jax import inspection
 from perceiver_jax.forward import make_forward, parse_policy
 
@@ -34,16 +31,6 @@ _LABELS = flags.DEFINE_string("labels", None, "File: the name of one class a lin
 _TEXT = flags.DEFINE_multi_string("text", [], "A text with [MASK]; may be repeated.")
 _WINDOW = flags.DEFINE_bool("window", False, "Cut texts that are too long in windows.")
 _TOP = flags.DEFINE_integer("top", 5, "Answers to tell.", lower_bound=1)
-
-
-def make_predictor(
-    config: config_dict.ConfigDict, options: predictors.Options
-) -> predictors.Predictor:
-    """Builds the predictor of experiments/predictors/<config.task>.py."""
-    name = f"experiments.predictors.{config.task}"
-    if not config.task or importlib.util.find_spec(name) is None:
-        raise ValueError(f"task='{config.task}' has no predictions: no {name}.")
-    return importlib.import_module(name).make_predictor(config, options)
 
 
 def expand(arguments: Sequence[str], suffixes: Sequence[str]) -> list[pathlib.Path]:
@@ -84,7 +71,7 @@ def predict(
       folder: where files are written; None for none.
       attention: whether to write attention maps too.
     """
-    predictor = make_predictor(restored.config, options)
+    predictor = build.make_predictor(restored.config, options)
     files = expand(arguments, predictor.suffixes)
     forward = make_forward(predictor.forward, parse_policy(restored.config.precision))
 

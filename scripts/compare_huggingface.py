@@ -1,7 +1,7 @@
 """Our numbers beside those of Hugging Face's transformers, in both directions.
 
     pip install torch transformers -e .    # in an environment of its own
-    python scripts/compare_huggingface.py
+    python -m scripts.compare_huggingface
 
 1. Every architecture, made small with random weights by transformers, is converted to
    ours: the outputs of both.
@@ -20,6 +20,8 @@ import pydoc_data.topics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,19 +31,19 @@ import transformers
 from absl import app
 
 from configs import masked_lm
-from experiments import predict, predictors, restore
+from experiments import build, restore
 from perceiver_jax import checkpoint, losses, update
 from perceiver_jax.adapters.flow import PIXELS_PER_OUTPUT, neighbours
 from perceiver_jax.data import text
 from perceiver_jax.forward import make_forward, parse_policy
 from perceiver_jax.pretrained import huggingface
-from perceiver_jax.task import Task
+from perceiver_jax.task import Batch, Task
 from scripts import convert_pretrained
 
 ROOT = pathlib.Path(__file__).parent.parent
 LIMIT = 1e-4  # of the largest output
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "num_latents": 6,
     "d_latents": 32,
     "num_blocks": 2,
@@ -51,7 +53,7 @@ SMALL = {
     "num_labels": 7,
 }
 # What the sizes of their code leave to be said.
-ARCHITECTURES = {
+ARCHITECTURES: dict[str, dict[str, Any]] = {
     "imagenet_fourier": {"d_model": 261},
     "imagenet_learned": {"d_model": 512, "image_size": 12},
     "imagenet_conv": {"d_model": 322},
@@ -102,7 +104,7 @@ def run_theirs(folder: pathlib.Path, name: str, batch: dict) -> np.ndarray:
 def run_ours(workdir: pathlib.Path, batch: dict) -> np.ndarray:
     """The outputs of a checkpoint, in float32."""
     restored = restore.load(workdir)
-    predictor = predict.make_predictor(restored.config, predictors.Options())
+    predictor = build.make_predictor(restored.config)
     policy = parse_policy(convert_pretrained.PRECISION)
     forward = make_forward(predictor.forward, policy)
     with jax.default_matmul_precision("highest"):
@@ -183,13 +185,13 @@ def train_masked_lm(workdir: pathlib.Path, steps: int = 100) -> None:
         v_channels=64,
         decoder_v_channels=48,
     )
-    predictor = predict.make_predictor(config, predictors.Options())
+    predictor = build.make_predictor(config)
     forward = make_forward(predictor.forward, parse_policy(config.precision))
     tokens = text.encode("\n".join(pydoc_data.topics.topics.values()).encode())
     labels = tokens[: len(tokens) // 64 * 64].reshape(-1, 64)
 
-    def batches():
-        rng = np.random.default_rng(0)
+    def batches(start_step: int = 0) -> Iterator[Batch]:
+        rng = np.random.default_rng(start_step)
         while True:
             chosen = labels[rng.integers(len(labels), size=32)]
             masked = rng.random(chosen.shape) < 0.15

@@ -25,7 +25,7 @@ from absl import app, flags
 from ml_collections import config_dict
 
 from configs import imagenet, masked_lm, optical_flow
-from experiments import predict, predictors, restore
+from experiments import build, restore
 from perceiver_jax import checkpoint, writer
 from perceiver_jax.forward import make_forward, parse_policy
 from perceiver_jax.pretrained import deepmind, files, huggingface, rules
@@ -145,7 +145,7 @@ def name_of(config: config_dict.ConfigDict) -> str:
 
 def expected_shapes(config: config_dict.ConfigDict) -> dict[str, dict]:
     """Returns {"params": {path: shape}, "model_state": ...} of the config's model."""
-    predictor = predict.make_predictor(config, predictors.Options())
+    predictor = build.make_predictor(config)
     forward = make_forward(predictor.forward, parse_policy(config.precision))
     params, state = jax.eval_shape(
         lambda: forward.init(jax.random.key(0), predictor.example, True)

@@ -6,7 +6,7 @@ import pathlib
 import jax
 import numpy as np
 
-from experiments import predict, predictors
+from experiments import build
 from perceiver_jax.forward import make_forward, parse_policy
 from perceiver_jax.pretrained import files, rules
 from scripts import convert_pretrained
@@ -97,7 +97,7 @@ def load(path):
 
 def run(config, arrays, batch):
     """The model's output for {path: array}."""
-    predictor = predict.make_predictor(config, predictors.Options())
+    predictor = build.make_predictor(config)
     forward = make_forward(predictor.forward, FLOAT32)
     shapes = convert_pretrained.expected_shapes(config)
     params, state = (

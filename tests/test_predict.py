@@ -126,12 +126,16 @@ def test_paths_from_the_standard_input_give_the_same(models, photos):
 
 def test_model_trained_here_predicts_what_it_evaluates(trained_digits, tmp_path):
     """The picture of a digit, through a PNG file."""
-    _, about, folder = checkpoint.load_variables(trained_digits)
-    pixels = imagenet._digits(None).test[0]["image"]
+    restored = restore.load(trained_digits)
+    task, forward = restored.make_task()
+    batch = next(iter(task.eval_data["test"]()))
+    logits, _ = forward.apply(*restored.variables, None, batch, False)
+    pixels = imagenet.load_splits(restored.config.data).test[0]["image"]
     image.decode(pixels, "digit").save(tmp_path / "digit.png")
-    (record,) = predict(folder, str(tmp_path / "digit.png"), "--top=10")
-    assert about["config"]["data"]["num_classes"] == len(record["top"]) == 10
-    assert abs(sum(answer["probability"] for answer in record["top"]) - 1) < 1e-6
+    (record,) = predict(restored.folder, str(tmp_path / "digit.png"), "--top=10")
+    found = {answer["class"]: answer["probability"] for answer in record["top"]}
+    expected = softmax(np.asarray(logits[0], np.float64))
+    np.testing.assert_allclose([found[n] for n in range(10)], expected, rtol=1e-3)
 
 
 def test_masks_are_filled_with_the_model_s_probabilities(models, tmp_path):

@@ -149,7 +149,8 @@ def _attend(
 
 
 def _describe(record: Record) -> str:
-    lines = [f"{record['input']}: {record['text']}"]
+    shown = (c if c.isprintable() else repr(c)[1:-1] for c in record["text"])
+    lines = [f"{record['input']}: {''.join(shown)}"]
     for mask in record["masks"]:
         answers = (f"{a['character']} {a['probability']:.1%}" for a in mask["top"])
         lines.append(f"  byte {mask['position']}: {', '.join(answers)}")
