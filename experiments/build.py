@@ -1,5 +1,6 @@
 """From a config to the engine's objects: the only place that unpacks it for them."""
 
+import dataclasses
 import importlib
 import importlib.util
 
@@ -27,8 +28,16 @@ def make_predictor(
     name = f"experiments.predictors.{config.task}"
     if not config.task or importlib.util.find_spec(name) is None:
         raise ValueError(f"task='{config.task}' has no predictions: no {name}.")
+    module = importlib.import_module(name)
     options = options or predictors.Options()
-    return importlib.import_module(name).make_predictor(config, options)
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value != field.default and field.name not in module.OPTIONS:
+            raise ValueError(
+                f"--{field.name}={value} means nothing to task '{config.task}', which "
+                f"knows {', '.join(module.OPTIONS) or 'no such flag'}."
+            )
+    return module.make_predictor(config, options)
 
 
 def total_steps(config: config_dict.ConfigDict, num_train_examples: int) -> int:

@@ -10,6 +10,7 @@ file a line. --output takes pictures and files, --attention adds where the model
 --config.precision=params=float32,compute=bfloat16,output=float32.
 """
 
+import collections
 import functools
 import json
 import pathlib
@@ -84,7 +85,11 @@ def predict(
         return inspection.attention_maps(forward, variables, batch)
 
     variables = restored.variables
+    stems: collections.Counter[str] = collections.Counter()
     for item in predictor.items(files, lines):
+        stems[item.stem] += 1
+        if stems[item.stem] > 1:  # of another folder: its files must not be replaced
+            item = item._replace(stem=f"{item.stem}_{stems[item.stem]}")
         record = predictor.predict(functools.partial(run, variables), item, folder)
         if folder is not None and attention:
             record["attention"] = predictor.attend(
@@ -100,7 +105,8 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     if _ATTENTION.value and not _OUTPUT.value:
         raise app.UsageError("--attention writes files: say where with --output=DIR.")
     labels = pathlib.Path(_LABELS.value) if _LABELS.value else None
-    options = predictors.Options(labels, _TEXT.value, _WINDOW.value, _TOP.value)
+    texts = tuple(_TEXT.value)
+    options = predictors.Options(labels, texts, _WINDOW.value, _TOP.value)
     folder = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,11 @@
 """Softmax attention that holds no [N, M] array longer than it must.
 
-Keys are visited in blocks with an online softmax, forward and backward; a small number
-of keys is one block. This is the one place that decides how attention is computed.
+Keys are visited in blocks with an online softmax, forward and backward, and queries in
+blocks of their own; a small number of either is one block. This is the one place that
+decides how attention is computed.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +18,12 @@ from perceiver_jax import stack
 # smaller with it on CPU; below that, one dense product wins.
 KEY_BLOCK = 4096
 
+# The same for queries, as of a decoder with an output for every pixel.
+QUERY_BLOCK = 16384
+
 _LOWEST = -1e30  # the score of a masked key: finite, as -inf - -inf is not a number
 
 
-@jax.custom_vjp
 def attend(
     query: jax.Array,
     key: jax.Array,
@@ -40,6 +45,17 @@ def attend(
     Returns:
       [B, N, heads, e]. Rows with no key left are zero.
     """
+    num_queries = query.shape[1]
+    num_blocks = _num_blocks(num_queries, QUERY_BLOCK)
+    if num_blocks == 1:
+        return _attend(query, key, value, key_mask)
+    blocks = _split(query, num_blocks)
+    outputs = jax.lax.map(lambda block: _attend(block, key, value, key_mask), blocks)
+    return _join(outputs, num_queries)
+
+
+@jax.custom_vjp
+def _attend(query, key, value, key_mask):
     return _attend_forward(query, key, value, key_mask)[0]
 
 
@@ -122,11 +138,11 @@ def _attend_backward(saved, grad):
     start = jnp.zeros(query.shape, jnp.float32)
     blocks = _to_blocks(key, value, key_mask)
     query_grad, key_value_grads = _scan_blocks(visit, start, blocks)
-    key_grad, value_grad = (_from_blocks(x, key.shape[1]) for x in key_value_grads)
+    key_grad, value_grad = (_join(x, key.shape[1]) for x in key_value_grads)
     return query_grad.astype(query.dtype), key_grad, value_grad, None
 
 
-attend.defvjp(_attend_forward, _attend_backward)
+_attend.defvjp(_attend_forward, _attend_backward)
 
 
 def _scores(query, key, key_mask):
@@ -138,33 +154,35 @@ def _scores(query, key, key_mask):
     return jnp.where(key_mask[:, None, None, :], scores, _LOWEST)
 
 
-def _num_blocks(num_keys: int) -> int:
-    """The fewest blocks of at most KEY_BLOCK keys, preferring not to need padding."""
-    if num_keys < 2 * KEY_BLOCK:
+def _num_blocks(length: int, longest: int) -> int:
+    """The fewest blocks of at most `longest`, preferring not to need padding."""
+    if length < 2 * longest:
         return 1
-    fewest = -(-num_keys // KEY_BLOCK)
-    even = (n for n in range(fewest, 2 * fewest) if num_keys % n == 0)
+    fewest = -(-length // longest)
+    even = (n for n in range(fewest, 2 * fewest) if length % n == 0)
     return next(even, fewest)
 
 
 def _to_blocks(key, value, key_mask):
     """Splits [B, M, ...] into [blocks, B, M / blocks, ...], masking what it pads."""
-    num_keys = key.shape[1]
-    num_blocks = _num_blocks(num_keys)
-    padding = -num_keys % num_blocks
-    if padding and key_mask is None:
+    num_blocks = _num_blocks(key.shape[1], KEY_BLOCK)
+    if key.shape[1] % num_blocks and key_mask is None:
         key_mask = jnp.ones(key.shape[:2], bool)
-
-    def split(x):
-        x = jnp.pad(x, [(0, 0), (0, padding)] + [(0, 0)] * (x.ndim - 2))
-        return jnp.moveaxis(x.reshape(x.shape[0], num_blocks, -1, *x.shape[2:]), 1, 0)
-
+    split = functools.partial(_split, num_blocks=num_blocks)
     return jax.tree.map(split, (key, value, key_mask))
 
 
-def _from_blocks(blocks, num_keys):
+def _split(x, num_blocks):
+    """[B, length, ...] to [blocks, B, length / blocks, ...], padded with zeros."""
+    padding = -x.shape[1] % num_blocks
+    x = jnp.pad(x, [(0, 0), (0, padding)] + [(0, 0)] * (x.ndim - 2))
+    return jnp.moveaxis(x.reshape(x.shape[0], num_blocks, -1, *x.shape[2:]), 1, 0)
+
+
+def _join(blocks, length):
+    """The inverse of `_split`."""
     joined = jnp.moveaxis(blocks, 0, 1)
-    return joined.reshape(joined.shape[0], -1, *joined.shape[3:])[:, :num_keys]
+    return joined.reshape(joined.shape[0], -1, *joined.shape[3:])[:, :length]
 
 
 def _scan_blocks(visit, carry, blocks):

@@ -179,6 +179,32 @@ def test_blocks_never_hold_all_scores(monkeypatch):
         assert max(map(np.prod, shapes)) < 64 * 512
 
 
+@pytest.mark.parametrize("num_queries", [32, 37])  # with and without padding
+@pytest.mark.parametrize("query_batch", [1, 2])
+def test_blocks_of_queries_change_nothing(monkeypatch, num_queries, query_batch):
+    arrays = (
+        normal(query_batch, num_queries, 2, 4, seed=1),
+        normal(2, 21, 2, 4, seed=2),
+        normal(2, 21, 1, 6, seed=3),
+    )
+
+    def loss(*arrays):
+        outputs = kernel.attend(*arrays, MASK)
+        return (outputs**2).sum(), outputs
+
+    gradient = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)
+    (_, dense), dense_gradients = jax.jit(gradient)(*arrays)
+    monkeypatch.setattr(kernel, "QUERY_BLOCK", 8)
+    monkeypatch.setattr(kernel, "KEY_BLOCK", 8)
+    (_, outputs), gradients = jax.jit(lambda *x: gradient(*x))(*arrays)
+    np.testing.assert_allclose(outputs, dense, atol=1e-5)
+    for found, expected in zip(gradients, dense_gradients):
+        np.testing.assert_allclose(found, expected, atol=5e-5)
+    shapes = all_shapes(jax.make_jaxpr(lambda *x: gradient(*x))(*arrays).jaxpr)
+    scores = 2 * 2 * num_queries * 21
+    assert max(map(np.prod, shapes)) < scores
+
+
 @pytest.mark.parametrize("key_block", [4096, 8])
 def test_rows_without_keys_are_zero_with_finite_gradients(monkeypatch, key_block):
     monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)

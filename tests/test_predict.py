@@ -116,12 +116,20 @@ def test_photos_get_classes_pictures_and_attention(models, photos, tmp_path):
             np.testing.assert_allclose(maps["decoder"].sum(-1), 1, rtol=1e-3)
 
 
-def test_paths_from_the_standard_input_give_the_same(models, photos):
-    path = photos / "china.jpg"
-    workdir = models / "imagenet_fourier"
-    assert predict(workdir, str(path)) == predict(
-        workdir, "-", stdin=str(path).encode()
+def test_paths_from_the_standard_input_give_the_same(models, photos, tmp_path):
+    path = str(photos / "china.jpg")
+    records = predict(
+        models / "imagenet_fourier",
+        path,
+        "-",
+        f"--output={tmp_path}",
+        stdin=path.encode(),
     )
+    pictures = [record.pop("picture") for record in records]
+    assert records[0] == records[1]
+    # Of the same name, yet none is lost.
+    assert sorted(map(str, tmp_path.iterdir())) == sorted(pictures)
+    assert len(set(pictures)) == 2
 
 
 def test_model_trained_here_predicts_what_it_evaluates(trained_digits, tmp_path):
@@ -259,6 +267,7 @@ def test_files_that_are_not_there_or_no_images(models, photos, tmp_path):
     assert "holds no" in refuse(workdir, str(tmp_path / "empty"))
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     assert "bad.jpg" in refuse(workdir, str(tmp_path / "bad.jpg"))
+    assert "--text=('a',) means nothing" in refuse(workdir, text=("a",))
     (tmp_path / "labels").write_text("one\n")
     error = refuse(workdir, str(photos), labels=tmp_path / "labels")
     assert "1 lines, the model 7 classes" in error

@@ -154,13 +154,13 @@ def test_names_beyond_the_allowed_are_refused_by_name(tmp_path, data, message):
 
 def test_allowed_names_can_not_be_changed_by_a_pickle(tmp_path):
     """BUILD would set attributes on what it is given."""
-    before = dict(vars(collections.OrderedDict))
-    for name in (b"numpy\nndarray", b"collections\nOrderedDict"):
+    for module, name in files._ALLOWED:
         path = tmp_path / "x.pickle"
-        path.write_bytes(b"c" + name + b"\n}(Vx\nI1\nub.")
-        with pytest.raises(ValueError):
-            files.read_deepmind(path)
-    assert dict(vars(collections.OrderedDict)) == before
+        for state in (b"}(Vx\nI1\nu", b"(N}(Vx\nI1\nut"):  # attributes, slots
+            path.write_bytes(f"c{module}\n{name}\n".encode() + state + b"b.")
+            with pytest.raises(ValueError):
+                files.read_deepmind(path)
+        assert not hasattr(files._ALLOWED[module, name], "x")
 
 
 @pytest.mark.parametrize("length", [0, 1, 30, -1])

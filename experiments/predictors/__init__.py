@@ -1,4 +1,8 @@
-"""What experiments.predict needs of a task: predictors/TASK.py has make_predictor."""
+"""What experiments.predict needs of a task.
+
+predictors/TASK.py has make_predictor(config, options), and OPTIONS, the options that it
+looks at.
+"""
 
 import dataclasses
 import pathlib
@@ -29,17 +33,17 @@ class Item(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Flags of experiments.predict that only some tasks look at.
+    """Flags of experiments.predict that only some tasks know: module.OPTIONS.
 
     Attributes:
       labels: file with the name of every class, one a line.
-      texts: texts given on the command line.
+      text: texts given on the command line.
       window: cut what is longer than the model into windows.
       top: how many of the most probable answers to tell.
     """
 
     labels: pathlib.Path | None = None
-    texts: Sequence[str] = ()
+    text: Sequence[str] = ()
     window: bool = False
     top: int = 5
 

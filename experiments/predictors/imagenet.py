@@ -15,6 +15,7 @@ from experiments.predictors import Apply, Item, Options, Predictor, Record
 from perceiver_jax.data import image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+OPTIONS = ("labels", "top")
 NUM_LATENTS = 10  # with maps in the picture of attention
 
 

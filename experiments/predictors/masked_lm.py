@@ -13,6 +13,7 @@ from experiments.predictors import Apply, Item, Options, Predictor, Record
 from perceiver_jax.data import text
 
 SUFFIXES = (".txt",)
+OPTIONS = ("text", "window", "top")
 SHORTEST = 64  # bytes that a text is padded to at least; each length compiles once
 NUM_LATENTS = 12  # with a row each in the page of attention
 
@@ -25,7 +26,7 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
         forward=text_model.make_forward(model),
         example=_batch(np.zeros(model.max_length, np.int32), model.max_length),
         suffixes=SUFFIXES,
-        items=functools.partial(_items, texts=options.texts),
+        items=functools.partial(_items, texts=options.text),
         predict=functools.partial(
             _predict, windows=windows, longest=model.max_length, top=options.top
         ),

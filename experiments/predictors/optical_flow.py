@@ -14,6 +14,7 @@ from experiments.predictors import Apply, Item, Options, Predictor, Record
 from experiments.predictors import imagenet as images
 from perceiver_jax.data import flow, image, video
 
+OPTIONS = ()
 NUM_LATENTS = 5  # with maps in the picture of attention
 
 

@@ -11,7 +11,7 @@ import hashlib
 import pathlib
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import ml_dtypes
@@ -81,7 +81,7 @@ def sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_npz(path):
+def _read_npz(path: pathlib.Path) -> dict[str, Any]:
     found: dict[str, Any] = {"params": {}, "state": {}}
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -97,7 +97,7 @@ def _read_npz(path):
     return found
 
 
-def _read_pickle(path):
+def _read_pickle(path: pathlib.Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             found = _Unpickler(file).load()
@@ -111,7 +111,7 @@ def _read_pickle(path):
     return dict(found)
 
 
-def _check_tree(path, tree):
+def _check_tree(path: pathlib.Path, tree: Any) -> Tree:
     """{module: {name: array}} and nothing else, with records made arrays."""
     if not isinstance(tree, Mapping):
         raise ValueError(f"{path} holds a {type(tree).__name__} where modules belong.")
@@ -132,7 +132,7 @@ def _check_tree(path, tree):
     return checked
 
 
-def _as_float32(array):
+def _as_float32(array: np.ndarray) -> np.ndarray:
     """Floats of any width as float32, in a copy of our own; others as they are."""
     floats = array.dtype.kind == "f" or array.dtype == ml_dtypes.bfloat16
     return np.array(array, np.float32 if floats else array.dtype)
@@ -193,6 +193,18 @@ class _Array(_Record):
         return flat.reshape(shape, order="F" if column_order else "C")
 
 
+class _Call(_Record):
+    """A function of ours that a pickle may call, and not change."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable):
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
 class _Type(_Record):
     """A name that pickles of arrays mention and only pass on."""
 
@@ -241,17 +253,20 @@ _NUMPY = ("numpy.core", "numpy._core")  # before and since numpy 2
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Type(),
-    ("_codecs", "encode"): _latin1,
+    ("_codecs", "encode"): _Call(_latin1),
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("ml_dtypes", "bfloat16"): "bfloat16",
     ("jaxlib.xla_extension", "bfloat16"): "bfloat16",
     **{(f"{core}.multiarray", "_reconstruct"): _Array for core in _NUMPY},
-    **{(f"{core}.multiarray", "scalar"): _scalar for core in _NUMPY},
-    **{(f"{core}.numeric", "_frombuffer"): _frombuffer for core in _NUMPY},
-    **{(_HAIKU, name): _mapping for name in ("FlatMapping", "FlatMap", "frozendict")},
-    ("jax._src.array", "_reconstruct_array"): _jax_array,
-    ("jax._src.device_array", "reconstruct_device_array"): _jax_array,
-    ("jax.interpreters.xla", "_reconstruct_device_array"): _jax_array,
+    **{(f"{core}.multiarray", "scalar"): _Call(_scalar) for core in _NUMPY},
+    **{(f"{core}.numeric", "_frombuffer"): _Call(_frombuffer) for core in _NUMPY},
+    **{
+        (_HAIKU, name): _Call(_mapping)
+        for name in ("FlatMapping", "FlatMap", "frozendict")
+    },
+    ("jax._src.array", "_reconstruct_array"): _Call(_jax_array),
+    ("jax._src.device_array", "reconstruct_device_array"): _Call(_jax_array),
+    ("jax.interpreters.xla", "_reconstruct_device_array"): _Call(_jax_array),
 }
 
 

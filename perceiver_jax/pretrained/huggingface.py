@@ -260,13 +260,15 @@ def from_config(theirs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             f"config.json has architectures={found}; known are {', '.join(names)}."
         )
     name = names[found[0]]
+    if missing := {their for _, their in _FIELDS} - theirs.keys():
+        raise ValueError(f"config.json has no {', '.join(sorted(missing))}.")
     for field, known in (
         ("cross_attention_shape_for_attention", "kv"),
         ("use_query_residual", True),
     ):
         if theirs.get(field, known) != known:
             raise ValueError(f"config.json has {field}={theirs[field]}, not {known}.")
-    act = theirs["hidden_act"]
+    act = theirs.get("hidden_act", "gelu")
     if act != "gelu" and act not in _TANH:
         raise ValueError(f"config.json has hidden_act='{act}', which is no GELU.")
     model: dict[str, Any] = {ours: theirs[field] or 0 for ours, field in _FIELDS}
