@@ -210,6 +210,8 @@ def test_export_says_where_numbers_will_differ():
     assert differs == ["decoder_query_residual"]
     assert theirs["hidden_act"] == "gelu_pytorch_tanh"
     assert theirs["image_size"] == 224 and theirs["d_model"] == 512
+    _, fields = huggingface.from_config(theirs | {"image_size": 48})
+    assert fields["data.image_size"] == fields["model.max_resolution"] == (48, 48)
 
 
 @pytest.mark.parametrize(

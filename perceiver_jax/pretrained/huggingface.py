@@ -277,6 +277,8 @@ def from_config(theirs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     fields = {f"model.{field}": value for field, value in model.items()}
     if name.startswith("imagenet"):
         fields["data.num_classes"] = len(theirs.get("id2label") or [0, 1])
+    if name == "imagenet_learned":  # one position a pixel; others take any size
+        fields["data.image_size"] = model["max_resolution"]
     return name, fields
 
 
