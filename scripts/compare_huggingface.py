@@ -36,7 +36,7 @@ from perceiver_jax import checkpoint, losses, update
 from perceiver_jax.adapters.flow import PIXELS_PER_OUTPUT, neighbours
 from perceiver_jax.data import text
 from perceiver_jax.forward import make_forward, parse_policy
-from perceiver_jax.pretrained import huggingface
+from perceiver_jax.pretrained import huggingface_config
 from perceiver_jax.task import Batch, Task
 from scripts import convert_pretrained
 
@@ -84,7 +84,7 @@ def make_batch(name: str, length: int = 20, size: int | None = None) -> dict:
 
 def run_theirs(folder: pathlib.Path, name: str, batch: dict) -> np.ndarray:
     """The outputs of transformers for a folder, with flow in pixels."""
-    model = getattr(transformers, huggingface.ARCHITECTURES[name])
+    model = getattr(transformers, huggingface_config.ARCHITECTURES[name])
     network = model.from_pretrained(folder).eval()
     if name == "byte_mlm":
         inputs = {
@@ -123,7 +123,7 @@ def convert_theirs(name: str, folder: pathlib.Path) -> bool:
     """Direction 1: random weights made there, converted to ours."""
     torch.manual_seed(0)
     config = transformers.PerceiverConfig(**(SMALL | ARCHITECTURES[name]))
-    network = getattr(transformers, huggingface.ARCHITECTURES[name])(config)
+    network = getattr(transformers, huggingface_config.ARCHITECTURES[name])(config)
     for parameter in network.parameters():  # biases and norms are not random there
         torch.nn.init.normal_(parameter, std=0.2)
     there, here = folder / "there", folder / "here"
@@ -131,7 +131,7 @@ def convert_theirs(name: str, folder: pathlib.Path) -> bool:
     run_program("scripts/convert_pretrained.py", f"--from={there}", f"--out={here}")
     batch = make_batch(name)
     return compare(
-        f"{huggingface.ARCHITECTURES[name]} -> ours",
+        f"{huggingface_config.ARCHITECTURES[name]} -> ours",
         run_ours(here, batch),
         run_theirs(there, name, batch),
     )
@@ -149,7 +149,7 @@ def export_ours(name: str, workdir: pathlib.Path, folder: pathlib.Path) -> bool:
     ours, theirs = run_ours(workdir, batch), run_theirs(folder, name, batch)
     if name == "byte_mlm":  # padded positions are the difference that is known
         ours, theirs = (x[batch["token_mask"]] for x in (ours, theirs))
-    return compare(f"ours -> {huggingface.ARCHITECTURES[name]}", ours, theirs)
+    return compare(f"ours -> {huggingface_config.ARCHITECTURES[name]}", ours, theirs)
 
 
 def run_program(*command: str) -> None:

@@ -28,7 +28,13 @@ from configs import imagenet, masked_lm, optical_flow
 from experiments import build, restore
 from perceiver_jax import checkpoint, writer
 from perceiver_jax.forward import make_forward, parse_policy
-from perceiver_jax.pretrained import deepmind, files, huggingface, rules
+from perceiver_jax.pretrained import (
+    deepmind,
+    files,
+    huggingface,
+    huggingface_config,
+    rules,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +111,7 @@ def config_of(source: pathlib.Path, name: str | None) -> config_dict.ConfigDict:
     """
     fields: dict[str, Any] = {}
     if source.is_dir():
-        found, fields = huggingface.from_config(_read_config(source))
+        found, fields = huggingface_config.from_config(_read_config(source))
         if name not in (None, found):
             raise ValueError(f"{source} is of {found}, not of --model={name}.")
         name = found
@@ -254,13 +260,13 @@ def to_huggingface(source: pathlib.Path, out: pathlib.Path) -> None:
     }
     channels = arrays["encoder/cross_attention/input_norm/scale"].shape[-1]
     num_classes = config.data.num_classes if config.task == "imagenet" else 0
-    theirs, differs = huggingface.to_config(
+    theirs, differs = huggingface_config.to_config(
         name, restore.tuples(config.model.to_dict()), num_classes, channels
     )
     for field in differs:
         logger.warning(
             "model.%s=%s: Hugging Face's code computes something else there, so its "
-            "numbers will differ (see perceiver_jax/pretrained/huggingface.py).",
+            "numbers will differ (see perceiver_jax/pretrained/huggingface_config.py).",
             field,
             config.model[field],
         )
@@ -273,7 +279,7 @@ def to_huggingface(source: pathlib.Path, out: pathlib.Path) -> None:
         metadata,
     )
     (out / "config.json").write_text(json.dumps(theirs, indent=2) + "\n")
-    print(f"{out}: {huggingface.ARCHITECTURES[name]}, {len(state)} arrays")
+    print(f"{out}: {huggingface_config.ARCHITECTURES[name]}, {len(state)} arrays")
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -7,7 +7,13 @@ import oracles
 import pytest
 
 from configs import imagenet
-from perceiver_jax.pretrained import deepmind, files, huggingface, rules
+from perceiver_jax.pretrained import (
+    deepmind,
+    files,
+    huggingface,
+    huggingface_config,
+    rules,
+)
 from scripts import convert_pretrained
 from scripts.convert_pretrained import MODELS
 
@@ -45,7 +51,7 @@ def test_huggingface_outputs_and_the_way_back(name, folder):
     folder = oracles.DATA / "huggingface" / folder
     theirs = files.read_safetensors(folder / "model.safetensors")
     their_config = json.loads((folder / "config.json").read_text())
-    found, fields = huggingface.from_config(their_config)
+    found, fields = huggingface_config.from_config(their_config)
     assert found == name
     config = MODELS[name].get_config()
     config.update_from_flattened_dict(fields)
@@ -56,7 +62,9 @@ def test_huggingface_outputs_and_the_way_back(name, folder):
     assert oracles.relative_error(oracles.run(config, ours, batch), expected) <= 1e-4
     assert_same(huggingface.to_arrays(ours, MODELS[name].huggingface), theirs)
     channels = ours["encoder/cross_attention/input_norm/scale"].shape[0]
-    back, differs = huggingface.to_config(name, config.model.to_dict(), 7, channels)
+    back, differs = huggingface_config.to_config(
+        name, config.model.to_dict(), 7, channels
+    )
     assert not differs
     assert {k: v for k, v in back.items() if their_config[k] != v} == {}
 
@@ -66,7 +74,7 @@ def test_both_meanings_of_a_text_can_be_had():
     folder = oracles.DATA / "huggingface" / "mlm"
     theirs = files.read_safetensors(folder / "model.safetensors")
     ours = huggingface.from_arrays(theirs, huggingface.MASKED_LM)
-    _, fields = huggingface.from_config(
+    _, fields = huggingface_config.from_config(
         json.loads((folder / "config.json").read_text())
     )
     batch, expected = oracles.load(folder / "io.npz")
@@ -199,18 +207,18 @@ def test_fields_that_huggingface_can_not_have_are_named():
     model.num_bands = 4
     model.permute = True
     with pytest.raises(ValueError, match=r"num_bands=4 \(there: 64\).*|permute=True"):
-        huggingface.to_config("imagenet_fourier", model.to_dict(), 10, 21)
+        huggingface_config.to_config("imagenet_fourier", model.to_dict(), 10, 21)
 
 
 def test_export_says_where_numbers_will_differ():
     model = imagenet.get_config("learned").model
-    theirs, differs = huggingface.to_config(
+    theirs, differs = huggingface_config.to_config(
         "imagenet_learned", model.to_dict(), 10, 512
     )
     assert differs == ["decoder_query_residual"]
     assert theirs["hidden_act"] == "gelu_pytorch_tanh"
     assert theirs["image_size"] == 224 and theirs["d_model"] == 512
-    _, fields = huggingface.from_config(theirs | {"image_size": 48})
+    _, fields = huggingface_config.from_config(theirs | {"image_size": 48})
     assert fields["data.image_size"] == fields["model.max_resolution"] == (48, 48)
 
 
@@ -226,4 +234,4 @@ def test_export_says_where_numbers_will_differ():
 def test_configs_of_other_models_are_refused(change, message):
     path = oracles.DATA / "huggingface" / "mlm" / "config.json"
     with pytest.raises(ValueError, match=message):
-        huggingface.from_config(json.loads(path.read_text()) | change)
+        huggingface_config.from_config(json.loads(path.read_text()) | change)
