@@ -10,8 +10,8 @@ file a line. --output takes pictures and files, --attention adds where the model
 --config.precision=params=float32,compute=bfloat16,output=float32.
 """
 
-import collections
 import functools
+import itertools
 import json
 import pathlib
 import sys
@@ -85,11 +85,13 @@ def predict(
         return inspection.attention_maps(forward, variables, batch)
 
     variables = restored.variables
-    stems: collections.Counter[str] = collections.Counter()
+    stems: set[str] = set()
     for item in predictor.items(files, lines):
-        stems[item.stem] += 1
-        if stems[item.stem] > 1:  # of another folder: its files must not be replaced
-            item = item._replace(stem=f"{item.stem}_{stems[item.stem]}")
+        # Of one name in two folders, the files of neither may be replaced.
+        numbered = (f"{item.stem}_{n}" for n in itertools.count(2))
+        free = (s for s in itertools.chain([item.stem], numbered) if s not in stems)
+        item = item._replace(stem=next(free))
+        stems.add(item.stem)
         record = predictor.predict(functools.partial(run, variables), item, folder)
         if folder is not None and attention:
             record["attention"] = predictor.attend(
