@@ -35,6 +35,7 @@ setuptools.setup(
         "safetensors>=0.5",
         "scikit-learn>=1.5",
         "scipy>=1.14",
+        "sentencepiece>=0.2.1",
         "tensorboardX>=2.6",
         "tensorflow-datasets>=4.9.9",
     ],

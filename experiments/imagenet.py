@@ -14,7 +14,7 @@ from ml_collections import config_dict
 
 from experiments.image_model import make_forward
 from perceiver_jax import losses, metrics, sharding
-from perceiver_jax.data import image, loader, picture, sources
+from perceiver_jax.data import image, loader, picture, sources, tfds
 from perceiver_jax.task import Batch, Task
 
 
@@ -103,7 +103,7 @@ def load_splits(data: config_dict.ConfigDict) -> Splits:
 
 def _tfds(data):
     train, test = (
-        sources.tfds_source(data.name, split, data.dir or None)
+        tfds.image_source(data.name, split, data.dir or None)
         for split in (data.train_split, data.eval_split)
     )
     return Splits(train, test, train.class_names)

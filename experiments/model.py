@@ -1,11 +1,12 @@
 """The parts of a Perceiver that a config's `model` describes, whatever the task."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import config_dict
 
-from perceiver_jax import attention, perceiver
+from perceiver_jax import attention, perceiver, transformer
 
 
 def make_perceiver(
@@ -18,12 +19,6 @@ def make_perceiver(
         widening_factor=model.cross_widening,
         **_common(model),
     )
-    self_attention = functools.partial(
-        attention.SelfAttention,
-        num_heads=model.num_self_heads,
-        widening_factor=model.self_widening,
-        **_common(model),
-    )
     return perceiver.Perceiver(
         perceiver.Encoder(
             model.num_latents,
@@ -34,7 +29,7 @@ def make_perceiver(
         perceiver.Processor(
             model.num_blocks,
             model.layers_per_block,
-            self_attention,
+            _self_attention(model),
             model.share_weights,
             model.num_cross_attends,
             cross_attention,
@@ -42,6 +37,13 @@ def make_perceiver(
             model.remat,
         ),
         head,
+    )
+
+
+def make_transformer(model: config_dict.ConfigDict) -> transformer.Transformer:
+    """Makes a Transformer of layers_per_block layers, inside a Haiku function."""
+    return transformer.Transformer(
+        model.layers_per_block, _self_attention(model), model.remat
     )
 
 
@@ -65,6 +67,17 @@ def make_decoder(
         ),
         output_channels,
         zero_output,
+    )
+
+
+def _self_attention(
+    model: config_dict.ConfigDict,
+) -> Callable[[], attention.SelfAttention]:
+    return functools.partial(
+        attention.SelfAttention,
+        num_heads=model.num_self_heads,
+        widening_factor=model.self_widening,
+        **_common(model),
     )
 
 

@@ -73,6 +73,7 @@ def predict(
       attention: whether to write attention maps too.
     """
     predictor = build.make_predictor(restored.config, options)
+    restored.check_vocabulary(predictor.vocabulary)
     files = expand(arguments, predictor.suffixes)
     forward = make_forward(predictor.forward, parse_policy(restored.config.precision))
 

@@ -1,7 +1,7 @@
 """A trained model from its checkpoint, for the programs that use one."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import haiku as hk
@@ -27,19 +27,26 @@ class Restored(NamedTuple):
       config: the checkpoint's config, with the overrides of the command line.
       parallel: where arrays live.
       variables: placed for `parallel`.
+      about: what the checkpoint says of itself.
       folder: the checkpoint.
     """
 
     config: config_dict.ConfigDict
     parallel: sharding.OverMesh | sharding.OverPmap
     variables: Variables
+    about: Mapping[str, Any]
     folder: pathlib.Path
 
     def make_task(self) -> tuple[Task, hk.TransformedWithState]:
         """Returns the task that was trained, with its data, and its forward pass."""
         sharding.check_batch_size("eval_batch_size", self.config.eval_batch_size)
         task = build.make_task(self.config)
+        self.check_vocabulary(task.vocabulary)
         return task, make_forward(task.forward, parse_policy(self.config.precision))
+
+    def check_vocabulary(self, vocabulary: str) -> None:
+        """Raises ValueError if the model was trained on other tokens."""
+        checkpoint.check_vocabulary(self.about, vocabulary, str(self.folder))
 
 
 def run(main: Callable[[Restored, Sequence[str]], None]) -> None:
@@ -53,7 +60,7 @@ def run(main: Callable[[Restored, Sequence[str]], None]) -> None:
         if not _WORKDIR.value:
             return None
         variables, about, folder = checkpoint.load_variables(_WORKDIR.value, STEP.value)
-        loaded.update(variables=variables, folder=folder)
+        loaded.update(variables=variables, about=about, folder=folder)
         return config_dict.ConfigDict(tuples(about["config"]))
 
     def parse(argv: Sequence[str]) -> list[str]:
@@ -64,7 +71,7 @@ def run(main: Callable[[Restored, Sequence[str]], None]) -> None:
     def start(argv):
         if loaded["config"] is None:
             raise app.UsageError("--workdir=DIR is missing: the folder of a run.")
-        restored = _restore(loaded["config"], loaded["variables"], loaded["folder"])
+        restored = _restore(**loaded)
         main(restored, argv[1:])
 
     app.run(start, flags_parser=parse)
@@ -98,16 +105,19 @@ def no_arguments(arguments: Sequence[str]) -> None:
 def load(path: str | pathlib.Path, step: int | str = "latest") -> Restored:
     """Returns the model of a workdir or checkpoint, with the config that it holds."""
     variables, about, folder = checkpoint.load_variables(path, step)
-    return _restore(config_dict.ConfigDict(tuples(about["config"])), variables, folder)
+    config = config_dict.ConfigDict(tuples(about["config"]))
+    return _restore(config, variables, about, folder)
 
 
 def _restore(
-    config: config_dict.ConfigDict, variables: Any, folder: pathlib.Path
+    config: config_dict.ConfigDict,
+    variables: Any,
+    about: Mapping[str, Any],
+    folder: pathlib.Path,
 ) -> Restored:
     parallel = sharding.make_parallel(config.compile)
-    return Restored(
-        config, parallel, parallel.from_saved(Variables(**variables)), folder
-    )
+    placed = parallel.from_saved(Variables(**variables))
+    return Restored(config, parallel, placed, about, folder)
 
 
 def tuples(value: Any) -> Any:

@@ -1,11 +1,11 @@
-"""The masked language model that a config's `model` describes."""
+"""The text models that a config's `model` describes: Perceiver IO, and BERT."""
 
 from collections.abc import Callable
 
 import jax
 from ml_collections import config_dict
 
-from experiments.model import make_decoder, make_perceiver
+from experiments.model import make_decoder, make_perceiver, make_transformer
 from perceiver_jax import perceiver
 from perceiver_jax.adapters import text
 from perceiver_jax.task import Batch
@@ -23,11 +23,12 @@ def make_forward(
     def forward(batch: Batch, is_training: bool) -> jax.Array:
         tokens = batch["tokens"]
         valid = batch["token_mask"].astype(bool)
-        embedding = text.TextEmbedding(
-            model.vocab_size, model.max_length, model.input_channels
-        )
+        embedding = make_embedding(model)
         inputs = embedding(tokens)
-        queries = perceiver.LearnedQueries(model.max_length, model.input_channels)()
+        if not model.num_latents:
+            outputs = make_transformer(model)(inputs, valid, is_training)
+            return embedding.logits(outputs)
+        queries = make_queries(model)()
         outputs = make_perceiver(model, make_decoder(model))(
             inputs,
             queries[:, : tokens.shape[1]],
@@ -38,3 +39,13 @@ def make_forward(
         return embedding.logits(outputs)
 
     return forward
+
+
+def make_embedding(model: config_dict.ConfigDict) -> text.TextEmbedding:
+    """Makes the table of tokens and positions, inside a Haiku function."""
+    return text.TextEmbedding(model.vocab_size, model.max_length, model.input_channels)
+
+
+def make_queries(model: config_dict.ConfigDict) -> perceiver.LearnedQueries:
+    """Makes the queries of pre-training, one a position, inside a Haiku function."""
+    return perceiver.LearnedQueries(model.max_length, model.input_channels)

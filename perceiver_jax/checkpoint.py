@@ -212,7 +212,11 @@ def check_same_arrays(saved: Shapes, wanted: Shapes, where: str) -> None:
 
 
 def describe(
-    task: str, best_metric: str | None, config: Mapping[str, Any], parent: str
+    task: str,
+    best_metric: str | None,
+    config: Mapping[str, Any],
+    parent: str,
+    vocabulary: str = "",
 ) -> dict[str, Any]:
     """Returns what a checkpoint says of where it comes from."""
     return {
@@ -221,6 +225,7 @@ def describe(
         "config": dict(config),
         "git": _git_hash(),
         "parent": parent,
+        "vocabulary": vocabulary,
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
 
@@ -241,6 +246,16 @@ def check_task(about: Mapping[str, Any], task: str, where: str) -> None:
         raise ValueError(
             f"{where} is a run of task '{about['task']}', not of '{task}': choose "
             "another --workdir."
+        )
+
+
+def check_vocabulary(about: Mapping[str, Any], vocabulary: str, where: str) -> None:
+    """Raises ValueError if a checkpoint's tokens stand for something else."""
+    saved = about.get("vocabulary", "")
+    if saved and vocabulary and saved != vocabulary:
+        raise ValueError(
+            f"{where} was trained with the tokenizer '{saved}', this is '{vocabulary}':"
+            " set --config.data.tokenizer to that one."
         )
 
 

@@ -1,7 +1,7 @@
 """Evaluation: every example once, the same numbers for any batch or device count."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import haiku as hk
@@ -11,7 +11,7 @@ import numpy as np
 from perceiver_jax import metrics, sharding
 from perceiver_jax.task import Task
 
-MAX_PICTURED = 8  # examples that are handed to Task.pictures
+MAX_SHOWN = 8  # examples that are handed to Task.pictures and Task.texts
 
 
 class Variables(NamedTuple):
@@ -31,6 +31,13 @@ class Results(NamedTuple):
 
     metrics: dict[str, float]
     predictions: dict[str, dict[str, np.ndarray]]
+
+
+class Samples(NamedTuple):
+    """What people look at: "set/name" -> picture [h, w, 3] uint8, and -> Markdown."""
+
+    pictures: dict[str, np.ndarray]
+    texts: dict[str, str]
 
 
 def make_evaluate(
@@ -72,6 +79,8 @@ def make_evaluate(
                 result |= task.summary(found)
             numbers |= {f"{name}/{key}": float(value) for key, value in result.items()}
             predictions[name] = found
+        if task.combine is not None:
+            numbers |= task.combine(numbers)
         return Results(numbers, predictions)
 
     return evaluate
@@ -82,31 +91,35 @@ def _valid_rows(predicted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: x[valid] for name, x in predicted.items() if name != "mask"}
 
 
-def make_pictures(
+def make_samples(
     task: Task,
     forward: hk.TransformedWithState,
     parallel: sharding.OverMesh | sharding.OverPmap,
-) -> Callable[[Variables], Mapping[str, np.ndarray]]:
-    """Returns a function that pictures the first examples of each evaluation set."""
+) -> Callable[[Variables], Samples]:
+    """Returns a function that shows the first examples of each evaluation set."""
 
     def step(variables, batch, axis_name):
         outputs, _ = forward.apply(*variables, None, batch, False)
         outputs, batch = sharding.all_gather((outputs, batch), axis_name)
-        return jax.tree.map(lambda x: x[:MAX_PICTURED], (outputs, batch))
+        return jax.tree.map(lambda x: x[:MAX_SHOWN], (outputs, batch))
 
     compiled = parallel.compile_eval(step)
 
-    def pictures(variables: Variables) -> Mapping[str, np.ndarray]:
-        if task.pictures is None:
-            return {}
-        drawn = {}
+    def samples(variables: Variables) -> Samples:
+        shown = Samples({}, {})
+        if task.pictures is None and task.texts is None:
+            return shown
         for name, batches in task.eval_data.items():
             for batch in itertools.islice(batches(), 1):
                 outputs, batch = jax.device_get(
                     compiled(variables, parallel.place_batch(batch))
                 )
-                for key, picture in task.pictures(outputs, batch).items():
-                    drawn[f"{name}/{key}"] = picture
-        return drawn
+                if task.pictures is not None:
+                    for key, picture in task.pictures(outputs, batch).items():
+                        shown.pictures[f"{name}/{key}"] = picture
+                if task.texts is not None:
+                    for key, text in task.texts(outputs, batch).items():
+                        shown.texts[f"{name}/{key}"] = text
+        return shown
 
-    return pictures
+    return samples

@@ -28,3 +28,10 @@ def sigmoid_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
         logits.astype(jnp.float32), labels.astype(jnp.float32)
     )
     return losses.sum(-1)
+
+
+def token_cross_entropy(logits: jax.Array, tokens: jax.Array) -> jax.Array:
+    """Cross-entropy in nats of tokens [...] under logits [..., V]: [...] float32."""
+    return optax.softmax_cross_entropy_with_integer_labels(
+        logits.astype(jnp.float32), tokens
+    )

@@ -29,9 +29,14 @@ class Task:
       predictions: (outputs, batch) -> {name: [B, ...]}, gathered over an evaluation set
         for `summary`, without the padded rows.
       summary: gathered predictions -> {name: number}, for metrics that are not means.
+      combine: metrics of all sets, "set/name" -> number, -> more of them, such as a
+        benchmark's average.
       pictures: (outputs, batch) -> {name: [h, w, 3] uint8}, of an evaluation batch.
+      texts: (outputs, batch) -> {name: Markdown}, of an evaluation batch.
       best_metric: the evaluation metric that the best checkpoint is largest in, such
         as "test/top1".
+      vocabulary: what tokens stand for, where inputs are tokens: the tokenizer's name.
+        Weights of another vocabulary are refused.
     """
 
     name: str
@@ -42,5 +47,8 @@ class Task:
     metrics: Callable[[Outputs, Batch], Metrics]
     predictions: Callable[[Outputs, Batch], Mapping[str, Any]] | None = None
     summary: Callable[[Mapping[str, np.ndarray]], Mapping[str, float]] | None = None
+    combine: Callable[[Mapping[str, float]], Mapping[str, float]] | None = None
     pictures: Callable[[Outputs, Batch], Mapping[str, np.ndarray]] | None = None
+    texts: Callable[[Outputs, Batch], Mapping[str, str]] | None = None
     best_metric: str | None = None
+    vocabulary: str = ""

@@ -87,6 +87,7 @@ def train(
     if first_step:
         saved = checkpoints.about(first_step)
         checkpoint.check_task(saved, about["task"], str(workdir))
+        checkpoint.check_vocabulary(saved, task.vocabulary, str(workdir))
     if first_step >= settings.total_steps:
         logger.info("Nothing to train: %s is at step %d.", workdir, first_step)
         return
@@ -178,14 +179,16 @@ def _make_evaluation(
 ) -> Callable[[int, TrainState], dict[str, float]]:
     """Returns a function that evaluates a state, reports, and returns the metrics."""
     evaluate = evaluation.make_evaluate(task, forward, parallel)
-    draw = evaluation.make_pictures(task, forward, parallel)
+    sample = evaluation.make_samples(task, forward, parallel)
 
     def run(step, state):
         variables = evaluation.Variables(state.params, state.model_state)
         found = evaluate(variables).metrics
         logger.info("evaluated step %d  %s", step, show(found))
         writer.scalars(step, found)
-        writer.pictures(step, draw(variables))
+        pictures, texts = sample(variables)
+        writer.pictures(step, pictures)
+        writer.texts(step, texts)
         return found
 
     return run

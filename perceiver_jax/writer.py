@@ -62,6 +62,15 @@ class Writer:
             self._board.add_image(name, picture, step, dataformats="HWC")
         self._board.flush()
 
+    def texts(self, step: int, texts: Mapping[str, str]) -> None:
+        """Writes Markdown to the console and TensorBoard."""
+        if not self._active:
+            return
+        for name, text in texts.items():
+            logger.info("%s\n%s", name, text)
+            self._board.add_text(name, text, step)
+        self._board.flush()
+
     def close(self) -> None:
         """Closes the event file."""
         if self._active:

@@ -12,32 +12,23 @@ Exits with an error where any differ by more than 1e-4 of the largest output. No
 and not needed by one: torch alone is larger than everything else here.
 """
 
-import functools
-import itertools
-import json
 import pathlib
-import pydoc_data.topics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
-import optax
 import torch
 import transformers
 from absl import app
 
-from configs import masked_lm
 from experiments import build, restore
-from perceiver_jax import checkpoint, losses, update
 from perceiver_jax.adapters.flow import PIXELS_PER_OUTPUT, neighbours
-from perceiver_jax.data import text
+from perceiver_jax.data import tokenizer
 from perceiver_jax.forward import make_forward, parse_policy
 from perceiver_jax.pretrained import huggingface_config
-from perceiver_jax.task import Batch, Task
 from scripts import convert_pretrained
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -74,7 +65,8 @@ def make_batch(name: str, length: int = 20, size: int | None = None) -> dict:
     """Random inputs, as our models take them."""
     rng = np.random.default_rng(0)
     if name == "byte_mlm":
-        tokens = rng.integers(0, text.VOCAB_SIZE, (2, length), dtype=np.int32)
+        size = tokenizer.Bytes().vocab_size
+        tokens = rng.integers(0, size, (2, length), dtype=np.int32)
         return {"tokens": tokens, "token_mask": np.arange(length) < [[length], [12]]}
     if name == "optical_flow":
         return {"frames": rng.normal(size=(2, 2, 10, 14, 3)).astype(np.float32)}
@@ -171,61 +163,17 @@ def train_digits(workdir: pathlib.Path) -> None:
     )
 
 
-def train_masked_lm(workdir: pathlib.Path, steps: int = 100) -> None:
+def train_masked_lm(workdir: pathlib.Path) -> None:
     """A small model of bytes on the text of Python's own documentation."""
-    config = masked_lm.get_config()
-    config.precision = convert_pretrained.PRECISION
-    config.model.update(
-        max_length=64,
-        input_channels=48,
-        num_latents=8,
-        latent_channels=64,
-        layers_per_block=2,
-        qk_channels=32,
-        v_channels=64,
-        decoder_v_channels=48,
+    run_program(
+        "-m",
+        "experiments.train",
+        "--config=configs/masked_lm.py:docs",
+        f"--workdir={workdir}",
+        "--config.data.length=64",
+        "--config.model.max_length=64",
+        "--config.steps=100",
     )
-    predictor = build.make_predictor(config)
-    forward = make_forward(predictor.forward, parse_policy(config.precision))
-    tokens = text.encode("\n".join(pydoc_data.topics.topics.values()).encode())
-    labels = tokens[: len(tokens) // 64 * 64].reshape(-1, 64)
-
-    def batches(start_step: int = 0) -> Iterator[Batch]:
-        rng = np.random.default_rng(start_step)
-        while True:
-            chosen = labels[rng.integers(len(labels), size=32)]
-            masked = rng.random(chosen.shape) < 0.15
-            yield {
-                "tokens": np.where(masked, text.MASK, chosen),
-                "token_mask": np.ones_like(masked),
-                "labels": chosen,
-                "masked": masked.astype(np.float32),
-            }
-
-    def metrics(logits, batch):
-        targets = jax.nn.one_hot(batch["labels"], text.VOCAB_SIZE)
-        return {
-            "loss": (losses.softmax_cross_entropy(logits, targets), batch["masked"])
-        }
-
-    task = Task("masked_lm", len(labels), batches, {}, predictor.forward, metrics)
-    schedule = optax.constant_schedule(3e-3)
-    optimizer = optax.adam(schedule)
-    state = jax.jit(
-        functools.partial(update.init, forward, optimizer, 0, next(batches()))
-    )()
-    step = update.make_update(task, forward, optimizer, schedule, 0)
-    step = jax.jit(functools.partial(step, axis_name=None))
-    for number, batch in enumerate(itertools.islice(batches(), steps), 1):
-        state, sums = step(state, batch)
-        if number in (1, steps):
-            loss = float(sums["loss"][0] / sums["loss"][1])
-            print(f"masked bytes, step {number}: loss {loss:.2f}", flush=True)
-    about = checkpoint.describe(task.name, None, json.loads(config.to_json()), "")
-    checkpoints = checkpoint.Checkpoints(workdir)
-    variables = {"params": state.params, "model_state": state.model_state}
-    checkpoints.save(steps, variables, state.opt_state, about)
-    checkpoints.close()
 
 
 def main(_) -> None:

@@ -12,6 +12,7 @@ checkpoint says where it comes from and can be used wherever one trained here ca
 weights of another size than the released ones, say so: --config.model.num_latents=64.
 """
 
+import functools
 import json
 import logging
 import pathlib
@@ -66,7 +67,7 @@ MODELS = {
     ),
     "imagenet_conv": _imagenet("conv", "imagenet_conv_preprocessing.pystate"),
     "byte_mlm": Model(
-        masked_lm.get_config,
+        functools.partial(masked_lm.get_config, "bytes"),
         deepmind.MASKED_LM,
         huggingface.MASKED_LM,
         "language_perceiver_io_bytes.pickle",
@@ -234,12 +235,13 @@ def to_checkpoint(
     arrays, about_source = read(source, config)
     expected = expected_shapes(config)
     check_shapes(arrays, expected, str(source))
+    vocabulary = build.make_predictor(config).vocabulary
     variables = {
         kind: rules.unflatten({path: arrays[path] for path in shapes})
         for kind, shapes in expected.items()
     }
     about = checkpoint.describe(
-        config.task, None, json.loads(config.to_json()), parent=""
+        config.task, None, json.loads(config.to_json()), "", vocabulary
     )
     checkpoints = checkpoint.Checkpoints(out)
     checkpoints.save(0, variables, None, about | {"source": about_source})

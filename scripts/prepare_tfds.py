@@ -1,6 +1,7 @@
-r"""Prepares a TFDS image dataset in array_record format, without TensorFlow.
+r"""Prepares a TFDS dataset in array_record format, without TensorFlow.
 
     python scripts/prepare_tfds.py --name=imagenet2012 --data_dir=DATA --manual_dir=TARS
+    python scripts/prepare_tfds.py --name=glue/cola --data_dir=DATA
 
 ImageNet's two archives, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, must be
 downloaded by hand (image-net.org) into TARS. Most other datasets download themselves.
@@ -14,6 +15,7 @@ import os
 import types
 
 import tensorflow_datasets as tfds
+import tensorflow_datasets.text  # noqa: F401  makes glue, c4 and others known
 from absl import app, flags
 from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Flow files, colours and tiles; text as bytes; videos."""
+"""Flow files, colours and tiles; videos."""
 
 import struct
 from fractions import Fraction
@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from perceiver_jax.data import flow, text, video
+from perceiver_jax.data import flow, video
 
 
 def test_flo_file_is_the_format_and_comes_back(tmp_path):
@@ -107,37 +107,6 @@ def test_frames_of_a_tile_pass_once_and_unchanged():
 def test_frames_smaller_than_a_tile_are_refused():
     with pytest.raises(ValueError, match="4x9 pixels are smaller than the model's 5x6"):
         flow.blend_tiles(np.zeros((2, 4, 9, 3)), (5, 6), None)
-
-
-# Text
-
-
-def test_bytes_are_tokens_after_the_reserved_ones():
-    tokens = text.encode("a[MASK]é".encode())
-    np.testing.assert_array_equal(tokens, [ord("a") + 6, 3, 0xC3 + 6, 0xA9 + 6])
-    assert tokens.dtype == np.int32
-    assert text.decode(tokens) == "a[MASK]é".encode()
-    assert text.decode([text.PAD, text.BOS, 6 + 65, text.SEP]) == b"A"
-    assert text.encode(b"").tolist() == []
-
-
-def test_every_byte_there_and_back():
-    data = bytes(range(256))
-    assert text.decode(text.encode(data)) == data
-    assert text.encode(data).max() == text.VOCAB_SIZE - 1
-
-
-def test_padding_and_its_mask():
-    tokens, mask = text.pad(np.array([7, 8]), 4)
-    np.testing.assert_array_equal(tokens, [7, 8, 0, 0])
-    np.testing.assert_array_equal(mask, [True, True, False, False])
-    with pytest.raises(ValueError, match="5 tokens do not fit into 4"):
-        text.pad(np.zeros(5), 4)
-
-
-def test_characters_are_readable():
-    shown = [text.character(token) for token in (3, 6 + 65, 6 + 10, 6 + 255)]
-    assert shown == ["[MASK]", "A", "\\x0a", "\\xff"]
 
 
 # Video

@@ -1,22 +1,16 @@
 """Sources: what they give, and what they say when they cannot."""
 
-import pathlib
 import pickle
 import shutil
-import subprocess
-import sys
 
-import fake_imagenet
 import numpy as np
 import pytest
 
-from perceiver_jax.data import image
 from perceiver_jax.data.sources import (
     ArraySource,
     CorruptExample,
     FolderSource,
     SkipCorrupt,
-    tfds_source,
 )
 
 
@@ -73,71 +67,6 @@ def test_folder_source_names_what_is_wrong(folder, tmp_path):
     (folder / "empty").mkdir()
     with pytest.raises(ValueError, match="empty holds no files; add images"):
         FolderSource(folder)
-
-
-@pytest.fixture(scope="module")
-def imagenet(tmp_path_factory):
-    """A data_dir in which the program prepared a small ImageNet."""
-    root = tmp_path_factory.mktemp("imagenet")
-    fake_imagenet.write(root / "tars", train_per_class=2, num_validation=3)
-    program = pathlib.Path(__file__).parents[1] / "scripts/prepare_tfds.py"
-    command = [sys.executable, str(program), "--name=imagenet2012"]
-    command += [f"--data_dir={root / 'data'}", f"--manual_dir={root / 'tars'}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "train: 8 examples" in done.stdout
-    assert "validation: 3 examples" in done.stdout
-    return root / "data"
-
-
-def test_prepared_imagenet_has_the_published_labels(imagenet):
-    source = tfds_source("imagenet2012", "validation", str(imagenet))
-    assert source.num_classes == 1000
-    # The official labels of the first three validation images.
-    labels = {example["name"].split("_")[-1]: example["label"] for example in source}
-    expected = {
-        "00000001": "n01751748",
-        "00000002": "n09193705",
-        "00000003": "n02105855",
-    }
-    for number, name in expected.items():
-        assert source.class_names[labels[f"{number}.JPEG)"]] == name
-
-
-def test_prepared_imagenet_is_decoded_by_us_and_can_be_pickled(imagenet):
-    source = tfds_source("imagenet2012", "train", str(imagenet))
-    copy = pickle.loads(pickle.dumps(source))
-    assert len(copy) == len(source) == 8
-    for example, again in zip(source, copy, strict=True):
-        assert example == again
-        picture = image.decode(example["image"], example["name"])
-        assert picture.size == (128, 96)
-        assert picture.mode == "RGB"
-    assert len(tfds_source("imagenet2012", "train[:3]", str(imagenet))) == 3
-
-
-def test_tfds_source_names_what_is_wrong(imagenet, tmp_path):
-    with pytest.raises(ValueError, match="no dataset 'imagenett2012'; did you mean"):
-        tfds_source("imagenett2012", "train", str(imagenet))
-    with pytest.raises(ValueError, match="no split 'tset', but train, validation"):
-        tfds_source("imagenet2012", "tset", str(imagenet))
-    with pytest.raises(
-        FileNotFoundError,
-        match=rf"missing.*\npython scripts/prepare_tfds.py --name=imagenet2012"
-        rf" --data_dir={tmp_path} --manual_dir=DIR\n.*ILSVRC2012_img_train.tar",
-    ):
-        tfds_source("imagenet2012", "train", str(tmp_path))
-
-
-def test_tfds_source_rejects_another_file_format(imagenet, tmp_path):
-    shutil.copytree(imagenet, tmp_path, dirs_exist_ok=True)
-    for path in (tmp_path / "imagenet2012/5.1.0").iterdir():
-        path.rename(path.with_name(path.name.replace("array_record", "tfrecord")))
-    info = tmp_path / "imagenet2012/5.1.0/dataset_info.json"
-    info.write_text(info.read_text().replace("array_record", "tfrecord"))
-    with pytest.raises(
-        FileNotFoundError, match="is tfrecord, not array_record.*\n.*OTHER_DIR"
-    ):
-        tfds_source("imagenet2012", "train", str(tmp_path))
 
 
 def _reject_multiples_of_three(example):

@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_images
 from experiments import imagenet, predictors, restore
 from experiments import predict as predict_program
 from perceiver_jax import checkpoint
-from perceiver_jax.data import flow, image, text, video
+from perceiver_jax.data import flow, image, tokenizer, video
 from perceiver_jax.pretrained import files
 from scripts import convert_pretrained
 
@@ -152,7 +152,7 @@ def test_masks_are_filled_with_the_model_s_probabilities(models, tmp_path):
         models / "mlm", f"--text={sentence}", f"--output={tmp_path}", "--attention"
     )
     restored = restore.load(models / "mlm")
-    tokens = text.encode(sentence.encode())
+    tokens = tokenizer.Bytes().encode_masked(sentence.encode())
     batch = {"tokens": tokens[None], "token_mask": np.ones((1, len(tokens)), bool)}
     arrays = checkpoint.leaves(restored.variables.params)
     logits = oracles.run(restored.config, arrays, batch)[0]
@@ -161,9 +161,9 @@ def test_masks_are_filled_with_the_model_s_probabilities(models, tmp_path):
     for mask in record["masks"]:
         shares = softmax(logits[mask["position"]].astype(np.float64))
         best = mask["top"][0]
-        assert best["byte"] == shares[6:].argmax()
+        assert best["token"] == 6 + shares[6:].argmax()
         assert best["probability"] == pytest.approx(shares[6:].max(), rel=1e-3)
-        filled[mask["position"]] = best["byte"] + 6
+        filled[mask["position"]] = best["token"]
     raw = bytes(token - 6 for token in filled)
     assert record["text"] == raw.decode(errors="replace")
     arrays, page = record["attention"]

@@ -61,6 +61,7 @@ class Predictor:
       attend: (look, item, folder) -> names of the files it wrote: attention as arrays
         and as a picture, where `look` makes the maps of a batch.
       describe: record -> lines for people.
+      vocabulary: see Task.
     """
 
     forward: Callable[[Batch, bool], Outputs]
@@ -70,3 +71,4 @@ class Predictor:
     predict: Callable[[Apply, Item, pathlib.Path | None], Record]
     attend: Callable[[Apply, Item, pathlib.Path], list[str]]
     describe: Callable[[Record], str]
+    vocabulary: str = ""

@@ -5,8 +5,10 @@ example is reached by its index, so nothing has to be saved or replayed to go on
 from any step, and every number of processes sees the same global batches.
 """
 
+import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import grain
 import numpy as np
@@ -20,13 +22,31 @@ Batch = dict[str, np.ndarray]
 _MAX_THREADS = 8
 
 
+@dataclasses.dataclass(frozen=True)
+class Mixture:
+    """Several sources to train on, each giving its share of the examples.
+
+    Attributes:
+      sources: each is shuffled and repeated by itself.
+      weights: of each source, in any unit.
+    """
+
+    sources: Sequence[Source]
+    weights: Sequence[float]
+
+    def __len__(self) -> int:
+        """The number of examples in all sources."""
+        return sum(map(len, self.sources))
+
+
 def train_batches(
-    source: Source,
-    preprocess: Callable[[Example, np.random.Generator], Example],
+    source: Source | Mixture,
+    preprocess: Callable[[Any, np.random.Generator], Example],
     batch_size: int,
     *,
     seed: int,
     start_step: int = 0,
+    group_size: int = 0,
     finish: Callable[[Batch, np.random.Generator], Batch] | None = None,
     process_index: int = 0,
     process_count: int = 1,
@@ -46,6 +66,8 @@ def train_batches(
       batch_size: the global batch size.
       seed: of the order, of `preprocess` and of `finish`.
       start_step: the step of the first batch.
+      group_size: where not 0, `preprocess` makes one example of a list of so many,
+        drawn from one source, such as one text of ten documents.
       finish: changes a whole local batch, such as by mixing its examples.
       process_index: which process this is.
       process_count: how many processes share the global batch.
@@ -57,16 +79,17 @@ def train_batches(
       and `mask` [B] float32 of ones where `preprocess` gives none.
 
     Raises:
-      ValueError: the source is empty, or `batch_size` is not divisible.
+      ValueError: a source is empty, or `batch_size` is not divisible.
     """
     local_size = _local_batch_size(source, batch_size, process_count)
+    if isinstance(source, Mixture):
+        shuffled = [_shuffled(part, seed, group_size) for part in source.sources]
+        examples = grain.MapDataset.mix(shuffled, source.weights)
+    else:
+        examples = _shuffled(source, seed, group_size)
     batches = (
-        grain.MapDataset.source(source)
-        .seed(seed)
-        .shuffle()
-        .repeat()
+        examples.seed(seed)
         .random_map(preprocess)
-        # Nothing is left to drop, but the rounding up overflows: length is maxsize.
         .batch(local_size, drop_remainder=True)
         .map(_with_mask)
     )
@@ -79,6 +102,15 @@ def train_batches(
     one_at_a_time = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
     workers = grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=1)
     return iter(batches.to_iter_dataset(one_at_a_time).mp_prefetch(workers))
+
+
+def _shuffled(source: Source, seed: int, group_size: int) -> grain.MapDataset:
+    """Endless examples, or groups of them."""
+    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    if not group_size:
+        return examples
+    # Nothing is left to drop, but the rounding up overflows: length is maxsize.
+    return examples.batch(group_size, drop_remainder=True, batch_fn=list)
 
 
 def eval_batches(
@@ -127,8 +159,10 @@ def eval_batches(
     return steps.map(batch_of_step).to_iter_dataset(_read_ahead())
 
 
-def _local_batch_size(source: Source, batch_size: int, process_count: int) -> int:
-    if len(source) == 0:
+def _local_batch_size(
+    source: Source | Mixture, batch_size: int, process_count: int
+) -> int:
+    if min(map(len, source.sources if isinstance(source, Mixture) else [source])) == 0:
         raise ValueError("the source holds no examples")
     if batch_size < 1 or batch_size % process_count:
         raise ValueError(

@@ -5,7 +5,6 @@ Sources hold encoded images and never decode them, so that one place
 for worker processes.
 """
 
-import difflib
 import logging
 import os
 import pathlib
@@ -132,108 +131,6 @@ class FolderSource:
 def _visible(folder: pathlib.Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not entry.name.startswith(".")]
-
-
-class TfdsSource:
-    """A prepared TFDS split with features `image` and `label`; see `tfds_source`.
-
-    An example is `{"image": encoded bytes, "label": int, "name": str}`.
-
-    Attributes:
-      class_names: the name of every class id.
-      num_classes: their number.
-    """
-
-    def __init__(self, examples: Any, class_names: Sequence[str], title: str):
-        """Wraps `examples`, a TFDS data source that does not decode images."""
-        self._examples = examples
-        self._title = title
-        self.class_names = list(class_names)
-        self.num_classes = len(self.class_names)
-
-    def __len__(self) -> int:
-        """The number of examples in the split."""
-        return len(self._examples)
-
-    def __getitem__(self, index: int) -> Example:
-        """Reads one record."""
-        index = range(len(self))[index]  # IndexError where TFDS raises ValueError
-        example = self._examples[index]
-        name = f"{self._title} example {index}"
-        if "file_name" in example:
-            name += f" ({example['file_name'].decode()})"
-        label = int(example["label"])
-        return {"image": example["image"], "label": label, "name": name}
-
-
-def tfds_source(name: str, split: str, data_dir: str | None = None) -> TfdsSource:
-    """Opens a classification dataset that `scripts/prepare_tfds.py` prepared.
-
-    TensorFlow is not needed: TFDS reads array_record files without it.
-
-    Args:
-      name: a TFDS name such as "imagenet2012" or "imagenet2012:5.1.0".
-      split: a TFDS split such as "validation" or "train[:10000]".
-      data_dir: where datasets are prepared; None is TFDS's own default.
-
-    Raises:
-      FileNotFoundError: the dataset is not prepared in `data_dir`, or in another
-        file format. The message has the command that prepares it.
-      ValueError: the name or the split is unknown, or the dataset has no features
-        `image` and `label`.
-    """
-    # Imported here: it takes a second, which other sources need not pay.
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
-        near = difflib.get_close_matches(
-            name, tfds.list_builders(with_community_datasets=False)
-        )
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"TFDS knows no dataset {name!r}{hint}") from error
-
-    prepared = builder.info.available_file_formats() if builder.is_prepared() else ()
-    formats = sorted(file_format.value for file_format in prepared)
-    if not formats:
-        raise FileNotFoundError(
-            f"{builder.data_dir} is missing; prepare it:"
-            f"\n{_prepare_command(builder, name, data_dir)}"
-        )
-    if "array_record" not in formats:
-        raise FileNotFoundError(
-            f"{builder.data_dir} is {' and '.join(formats)}, not array_record; prepare"
-            f" it elsewhere:\n{_prepare_command(builder, name, 'OTHER_DIR')}"
-        )
-
-    features = dict(builder.info.features.items())
-    label = features.get("label")
-    if "image" not in features or not isinstance(label, tfds.features.ClassLabel):
-        raise ValueError(
-            f"{name} needs features image and label (a class), has {list(features)}"
-        )
-    try:
-        examples = builder.as_data_source(
-            split,
-            decoders={"image": tfds.decode.SkipDecoding()},
-            file_format="array_record",
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"{name} has no split {split!r}, but {', '.join(builder.info.splits)}"
-        ) from error
-    return TfdsSource(examples, label.names, f"{name} {split}")
-
-
-def _prepare_command(builder: Any, name: str, data_dir: str | None) -> str:
-    command = f"python scripts/prepare_tfds.py --name={name}"
-    if data_dir is not None:
-        command += f" --data_dir={data_dir}"
-    manual = getattr(builder, "MANUAL_DOWNLOAD_INSTRUCTIONS", None)
-    if manual:
-        command += f" --manual_dir=DIR\nwhere {' '.join(manual.split())}"
-    return command
 
 
 class SkipCorrupt:

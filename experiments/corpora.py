@@ -1,0 +1,95 @@
+"""The text that a config's `data` describes."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import config_dict
+
+from perceiver_jax.data import corpus, loader, python_docs, sources, tfds
+
+
+class Corpora(NamedTuple):
+    """Text to train on, and to evaluate on: set name -> documents."""
+
+    train: loader.Mixture
+    held_out: Mapping[str, sources.Source]
+
+
+def load(data: config_dict.ConfigDict) -> Corpora:
+    """Opens the corpora of a config.
+
+    Raises:
+      ValueError: an unknown source, lists of different lengths, or an empty corpus.
+      FileNotFoundError: it is not there, or not prepared; says how to prepare it.
+    """
+    if data.source not in SOURCES:
+        raise ValueError(
+            f"data.source='{data.source}' is unknown: use {', '.join(SOURCES)}."
+        )
+    fields = ("names", "weights", "train", "held_out")
+    lengths = {f"data.{field}": len(data[field]) for field in fields}
+    if len(set(lengths.values())) > 1 or not data.names:
+        raise ValueError(f"These need one entry for each corpus, but have {lengths}.")
+    parts = [
+        SOURCES[data.source](data, *row)
+        for row in zip(data.names, data.train, data.held_out)
+    ]
+    return Corpora(
+        loader.Mixture([train for train, _ in parts], tuple(data.weights)),
+        {title(name): held_out for name, (_, held_out) in zip(data.names, parts)},
+    )
+
+
+def title(name: str) -> str:
+    """Returns the set name of a corpus: "c4" for "c4/en:3.1.0"."""
+    return name.partition("/")[0].partition(":")[0]
+
+
+Split = tuple[sources.Source, sources.Source]  # to train on, and held out
+
+
+def _tfds(data, name, train, held_out) -> Split:
+    train, held_out = (
+        tfds.text_source(name, split, data.dir or None) for split in (train, held_out)
+    )
+    return train, held_out
+
+
+def _files(data, name, train, held_out) -> Split:
+    del name
+    train, held_out = (
+        corpus.TextFiles(pattern, data.field) for pattern in (train, held_out)
+    )
+    return train, held_out
+
+
+def _python_docs(data, name, train, held_out) -> Split:
+    """Python's own documentation; a tenth of the texts held out."""
+    del data, name, train, held_out
+    train, held_out = (
+        [d for d in python_docs.documents() if d.is_held_out == side]
+        for side in (False, True)
+    )
+    return _in_memory(train), _in_memory(held_out)
+
+
+def _in_memory(documents):
+    return corpus.in_memory([d.text for d in documents], [d.name for d in documents])
+
+
+def _synthetic(data, name, train, held_out) -> Split:
+    """Random words, to measure speed without data."""
+    del data, name, train, held_out
+    rng = np.random.default_rng(0)
+    text = bytes(rng.choice(list(b"etaoin shrdlu "), 100_000).astype(np.uint8))
+    noise = corpus.in_memory([text[start:] for start in range(16)], ["noise"] * 16)
+    return noise, noise
+
+
+SOURCES: dict[str, Callable[..., Split]] = {
+    "tfds": _tfds,
+    "files": _files,
+    "python_docs": _python_docs,
+    "synthetic": _synthetic,
+}
