@@ -16,7 +16,7 @@ from perceiver_jax.data import corpus, loader, masking, tokenizer
 from perceiver_jax.data.sources import Example
 from perceiver_jax.task import Batch, Task
 
-SHORTEST = 64  # tokens; metrics tell lengths up to this, twice this, ...
+SHORTEST = 16  # tokens; metrics tell lengths up to this, twice this, ...
 
 
 def make_task(config: config_dict.ConfigDict) -> Task:

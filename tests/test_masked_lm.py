@@ -177,7 +177,7 @@ def test_metrics_are_of_masked_tokens_and_count_bytes():
     np.testing.assert_allclose(found["loss"], nats[:2][used].mean(), rtol=1e-5)
     correct = (logits.argmax(-1) == labels)[:2]
     np.testing.assert_allclose(found["masked_accuracy"], correct[used].mean())
-    for name, rows in (("", [0, 1]), ("_to_64", [1]), ("_to_128", [0])):
+    for name, rows in (("", [0, 1]), ("_to_32", [1]), ("_to_128", [0])):
         np.testing.assert_allclose(
             found[f"bits_per_byte{name}"], bits_per_byte(rows), rtol=1e-5
         )
