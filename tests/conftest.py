@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 
 # Before anything imports JAX. Tests compile much and compute little: programs are
 # optimised less, and compiled once for all processes and sessions.
@@ -9,11 +10,13 @@ os.environ |= {
     "JAX_PLATFORMS": "cpu",
     "XLA_FLAGS": "--xla_backend_optimization_level=0 "
     "--xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false "  # they compile for three times as long
     "--xla_force_host_platform_device_count=8",
     "JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(__file__).parent / ".jax_cache"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
 }
 
+import jax  # noqa: E402
 import programs  # noqa: E402
 import pytest  # noqa: E402
 
@@ -31,3 +34,11 @@ def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         "--config.eval_every=10",
     )
     return workdir
+
+
+@pytest.fixture
+def tpu_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """XLA_FLAGS without those for CPUs, at which libtpu ends the process."""
+    jax.devices()  # the CPU has read its own
+    flags = re.sub(r"--xla_cpu\S+", "", os.environ["XLA_FLAGS"])
+    monkeypatch.setenv("XLA_FLAGS", flags)

@@ -9,7 +9,6 @@ import sys
 
 from perceiver_jax.writer import read_metrics
 
-_XLA_FLAGS = os.environ["XLA_FLAGS"]
 ROOT = pathlib.Path(__file__).parent.parent
 
 # The digits task at a size that compiles in seconds.
@@ -33,7 +32,8 @@ def command(program: str, *flags: str) -> list[str]:
 
 def environment(devices: int = 1) -> dict[str, str]:
     """What tests run in (conftest.py), with another number of virtual devices."""
-    flags = re.sub(r"device_count=\d+", f"device_count={devices}", _XLA_FLAGS)
+    flags = os.environ["XLA_FLAGS"]
+    flags = re.sub(r"device_count=\d+", f"device_count={devices}", flags)
     return {**os.environ, "XLA_FLAGS": flags}
 
 

@@ -217,6 +217,7 @@ def test_loop_of_unknown_length_counts_once_and_is_reported():
     assert cost.count_flops(until_small, shape(8, 16), shape(16, 16)) == MATMUL
 
 
+@pytest.mark.usefixtures("tpu_flags")
 def test_tpu_program_with_loops_costs_what_it_costs_unrolled():
     mesh = cost.tpu_mesh("v5e:2x2")
     place = lambda like, spec: like.update(sharding=NamedSharding(mesh, spec))

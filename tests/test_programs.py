@@ -174,6 +174,7 @@ def test_fine_tuning_from_another_run_keeps_the_parent(tmp_path):
     assert evaluate(tmp_path / "child" / "checkpoints" / "3")["test/loss"]
 
 
+@pytest.mark.usefixtures("tpu_flags")
 def test_step_compiles_for_a_tpu_pod_without_a_tpu():
     flags = ("--compile_for=v5e:2x2", "--config.batch_size=16", "--config.steps=10")
     printed = train(*imagenet("fourier", 32, 32), *flags)
