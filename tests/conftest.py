@@ -1,5 +1,6 @@
 """What all tests run on: virtual CPU devices, and one small trained model."""
 
+import fcntl
 import os
 import pathlib
 import re
@@ -22,17 +23,18 @@ import pytest  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The workdir of a tiny digits run of 20 steps; not to be written to."""
-    workdir = tmp_path_factory.mktemp("trained") / "digits"
-    programs.run(
-        "experiments.train",
-        *programs.MINI,
-        f"--workdir={workdir}",
-        "--config.steps=20",
-        "--config.log_every=5",
-        "--config.eval_every=10",
-    )
+def trained_digits(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> pathlib.Path:
+    """The workdir of a tiny digits run, made by one worker; not to be written to."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # of all workers
+    workdir = folder / "trained_digits"
+    with open(folder / "trained_digits.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not workdir.exists():
+            programs.run("experiments.train", *programs.RUN, f"--workdir={workdir}")
     return workdir
 
 

@@ -11,17 +11,28 @@ from perceiver_jax.writer import read_metrics
 
 ROOT = pathlib.Path(__file__).parent.parent
 
-# The digits task at a size that compiles in seconds.
+# The digits task at a size that compiles in seconds and that Hugging Face's code has.
 MINI = (
     "--config=configs/digits.py",
     "--config.batch_size=16",
     "--config.eval_batch_size=120",
     "--config.epochs=0.0",
+    "--config.model.num_bands=64",
+    "--config.model.max_resolution=(224,224)",
     "--config.model.num_latents=4",
     "--config.model.latent_channels=16",
     "--config.model.num_blocks=2",
     "--config.model.layers_per_block=1",
     "--config.keep_last=100",
+)
+
+# A whole run of it. The schedule, and so the program to compile, depends on its length.
+RUN = (
+    *MINI,
+    "--config.steps=14",
+    "--config.log_every=3",
+    "--config.eval_every=7",
+    "--config.checkpoint_every=4",
 )
 
 

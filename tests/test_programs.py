@@ -161,23 +161,20 @@ def test_unknown_variant_lists_the_known_ones(tmp_path):
     assert "'nine'" in log and "perceiver_unshared" in log
 
 
-def test_fine_tuning_from_another_run_keeps_the_parent(tmp_path):
-    train(*programs.MINI, *FEW_STEPS, f"--workdir={tmp_path / 'parent'}")
+def test_fine_tuning_from_another_run_keeps_the_parent(trained_digits, tmp_path):
     log = train(
-        *programs.MINI,
-        *FEW_STEPS,
-        f"--workdir={tmp_path / 'child'}",
-        f"--config.init_from={tmp_path / 'parent'}",
+        *programs.RUN,
+        f"--workdir={tmp_path}",
+        f"--config.init_from={trained_digits}",
         "--config.init_skip=('decoder/output/*',)",
     )
     assert "params skipped: decoder/output/b, decoder/output/w" in log
-    assert evaluate(tmp_path / "child" / "checkpoints" / "3")["test/loss"]
+    assert evaluate(tmp_path / "checkpoints" / "14")["test/loss"]
 
 
 @pytest.mark.usefixtures("tpu_flags")
 def test_step_compiles_for_a_tpu_pod_without_a_tpu():
-    flags = ("--compile_for=v5e:2x2", "--config.batch_size=16", "--config.steps=10")
-    printed = train(*imagenet("fourier", 32, 32), *flags)
+    printed = train(*programs.RUN, "--compile_for=v5e:2x2")
     assert "v5e:2x2: 4 chips, 16 examples a step, 4 a chip" in printed
     for word in ("GFLOP", "accessed", "temporaries", "compile time"):
         assert word in printed
@@ -185,14 +182,13 @@ def test_step_compiles_for_a_tpu_pod_without_a_tpu():
 
 def test_two_processes_train_as_one_does(tmp_path):
     """Two processes of one device each give the losses of one with two devices."""
-    flags = (*programs.MINI, *FEW_STEPS, "--config.eval_every=3")
-    train(*flags, f"--workdir={tmp_path / 'one'}", devices=2)
+    train(*programs.RUN, f"--workdir={tmp_path / 'one'}", devices=2)
     port = programs.free_port()
     started = [
         subprocess.Popen(
             programs.command(
                 "experiments.train",
-                *flags,
+                *programs.RUN,
                 f"--workdir={tmp_path / 'two'}",
                 f"--coordinator=127.0.0.1:{port}",
                 "--num_processes=2",

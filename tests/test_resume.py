@@ -10,31 +10,17 @@ import pytest
 
 from perceiver_jax import checkpoint
 
-RUN = (
-    *programs.MINI,
-    "--config.steps=14",
-    "--config.log_every=3",
-    "--config.eval_every=7",
-    "--config.checkpoint_every=4",
-)
 
-
-@pytest.fixture(autouse=True)
-def compiled_anew(monkeypatch):
-    """A resumed run compiles its programs again, as on the next day."""
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
-
-
-def train(workdir, devices, *flags):
-    return programs.run(
-        "experiments.train", *RUN, *flags, f"--workdir={workdir}", devices=devices
+def train(workdir, devices):
+    programs.run(
+        "experiments.train", *programs.RUN, f"--workdir={workdir}", devices=devices
     )
 
 
 def train_until(workdir, devices, step, signal_number):
     """Starts a run and sends it a signal as soon as it has logged `step`."""
     with subprocess.Popen(
-        programs.command("experiments.train", *RUN, f"--workdir={workdir}"),
+        programs.command("experiments.train", *programs.RUN, f"--workdir={workdir}"),
         cwd=programs.ROOT,
         env=programs.environment(devices),
         stderr=subprocess.DEVNULL,
@@ -67,33 +53,28 @@ def assert_equal_runs(one, other):
     assert programs.numbers(one) == programs.numbers(other)
 
 
-@pytest.fixture(scope="module")
-def whole_run(tmp_path_factory):
-    """The workdir of a run that was never stopped, for a number of devices."""
-    runs = {}
-
-    def run(devices):
-        if devices not in runs:
-            runs[devices] = tmp_path_factory.mktemp("whole")
-            train(runs[devices], devices)
-        return runs[devices]
-
-    return run
+@pytest.fixture
+def compiled_anew(monkeypatch):
+    """Call it before resuming: programs are compiled again, as on the next day."""
+    return lambda: monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
 
 
-@pytest.mark.parametrize("devices", [1, 8])
-def test_killed_run_resumes_bit_identically(tmp_path, whole_run, devices):
-    assert train_until(tmp_path, devices, 6, signal.SIGKILL) == -signal.SIGKILL
-    train(tmp_path, devices)
-    assert_equal_runs(whole_run(devices), tmp_path)
+def test_killed_run_on_two_devices_resumes_bit_identically(tmp_path, compiled_anew):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(whole, 2)
+    assert train_until(killed, 2, 6, signal.SIGKILL) == -signal.SIGKILL
+    compiled_anew()
+    train(killed, 2)
+    assert_equal_runs(whole, killed)
 
 
 def test_preempted_run_saves_where_it_is_and_resumes_bit_identically(
-    tmp_path, whole_run
+    trained_digits, tmp_path, compiled_anew
 ):
     # A step that is neither a checkpoint's nor the end of a metrics window.
     assert train_until(tmp_path, 1, 3, signal.SIGTERM) == 0
     saved = checkpoint.Checkpoints(tmp_path, read_only=True).latest_step()
-    assert saved is not None and saved >= 3
+    assert saved is not None and 3 <= saved < 14
+    compiled_anew()
     train(tmp_path, 1)
-    assert_equal_runs(whole_run(1), tmp_path)
+    assert_equal_runs(trained_digits, tmp_path)

@@ -148,6 +148,16 @@ def test_workdir_of_another_task_or_model_is_refused(tmp_path):
     assert "--config.init_from" in str(error.value)
 
 
+def test_converted_checkpoint_has_no_optimizer_to_go_on_with(tmp_path):
+    train(regression(), tmp_path / "parent")
+    variables, about, _ = checkpoint.load_variables(tmp_path / "parent")
+    checkpoints = checkpoint.Checkpoints(tmp_path / "converted")
+    checkpoints.save(0, variables, None, about)
+    checkpoints.close()
+    with pytest.raises(ValueError, match="converted, not trained"):
+        train(regression(), tmp_path / "converted")
+
+
 def test_damaged_checkpoint_is_named(tmp_path):
     train(regression(), tmp_path)
     folder = tmp_path / "checkpoints" / "6" / "variables"
