@@ -31,6 +31,7 @@ def get_config(variant: str = "docs") -> config_dict.ConfigDict:
         config.precision = pretraining.precision
         config.optimizer.name = "adamw"  # LAMB is for large batches
         config.optimizer.learning_rate = 5e-4
+        config.epochs = 5.0
     return config
 
 

@@ -32,7 +32,7 @@ def make_predictor(
     options = options or predictors.Options()
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if value != field.default and field.name not in module.OPTIONS:
+        if value and value != field.default and field.name not in module.OPTIONS:
             raise ValueError(
                 f"--{field.name}={value} means nothing to task '{config.task}', which "
                 f"knows {', '.join(module.OPTIONS) or 'no such flag'}."

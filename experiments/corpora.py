@@ -59,7 +59,8 @@ def _tfds(data, name, train, held_out) -> Split:
 def _files(data, name, train, held_out) -> Split:
     del name
     train, held_out = (
-        corpus.TextFiles(pattern, data.field) for pattern in (train, held_out)
+        corpus.TextFiles(pattern, data.field, data.cache)
+        for pattern in (train, held_out)
     )
     return train, held_out
 

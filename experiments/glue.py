@@ -41,7 +41,7 @@ def build(config: config_dict.ConfigDict, tasks: Sequence[TextTask]) -> Task:
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),
     }
-    encode = make_encode(config, len(tasks))
+    encode = make_encode(config)
     # Each task as often as it has examples: an epoch shows each example about once.
     mixture = loader.Mixture(
         [Tagged(task.train, number) for number, task in enumerate(tasks)],
@@ -71,13 +71,16 @@ def build(config: config_dict.ConfigDict, tasks: Sequence[TextTask]) -> Task:
         num_train_examples=len(mixture),
         train_data=lambda start_step: train_batches(start_step=start_step),
         eval_data=eval_data,
-        forward=make_forward(config.model, tasks),
+        forward=make_forward(
+            config.model, {task.name: task.num_outputs for task in tasks}
+        ),
         metrics=make_metrics(tasks),
         predictions=make_predictions(tasks),
         summary=functools.partial(summarise, tasks=tasks),
         combine=functools.partial(average, tasks=tasks),
         best_metric="average",
         vocabulary=tokenizer.make(config.data.tokenizer).name,
+        class_names={task.name: tuple(task.class_names) for task in tasks},
     )
 
 
@@ -101,13 +104,13 @@ class Tagged:
 
 
 def make_encode(
-    config: config_dict.ConfigDict, num_tasks: int
+    config: config_dict.ConfigDict,
 ) -> Callable[[Example], dict[str, np.ndarray]]:
     """Returns example -> arrays, for the tokenizer and model of a config.
 
     Raises:
-      ValueError: the tokenizer or length does not fit the model, or the model can't
-        tell so many tasks apart.
+      ValueError: the tokenizer or length does not fit the model, or the answer can't
+        be read from where the config says.
     """
     tokens = masked_lm.make_tokenizer(config)
     readout = config.model.readout
@@ -169,9 +172,11 @@ READOUTS = {
 
 
 def make_forward(
-    model: config_dict.ConfigDict, tasks: Sequence[TextTask]
+    model: config_dict.ConfigDict, num_outputs: Mapping[str, int]
 ) -> Callable[[Batch, bool], dict[str, jax.Array]]:
     """Returns the Haiku function (batch, is_training) -> {task: logits [B, outputs]}.
+
+    `num_outputs` of every task are in the order of the batch's task numbers.
 
     All tasks answer every example; metrics look at the one that was asked. Modules are
     named as in masked language modelling, so that its weights can be started from.
@@ -182,13 +187,13 @@ def make_forward(
         inputs = text_model.make_embedding(model)(batch["tokens"])
         if model.readout == "task_tokens":
             # To the token before the text, which is the same for all, its own part.
-            table = _task_table("task_tokens", model, len(tasks))
+            table = _task_table("task_tokens", model, len(num_outputs))
             inputs = inputs.at[:, 0].add(table[batch["task"]])
         if not model.num_latents:
             outputs = make_transformer(model)(inputs, valid, is_training)
         else:
             if model.readout == "query":
-                table = _task_table("task_queries", model, len(tasks))
+                table = _task_table("task_queries", model, len(num_outputs))
                 queries = table[batch["task"]][:, None]
             else:
                 queries = text_model.make_queries(model)()[:, :1]
@@ -196,8 +201,8 @@ def make_forward(
                 inputs, queries, valid, None, is_training
             )
         return {
-            task.name: Head(task.num_outputs, name=f"{task.name}_head")(outputs[:, 0])
-            for task in tasks
+            task: Head(count, name=f"{task}_head")(outputs[:, 0])
+            for task, count in num_outputs.items()
         }
 
     return forward

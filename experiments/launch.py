@@ -30,7 +30,7 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         parent = str(folder)
     about = checkpoint.describe(
         *(task.name, task.best_metric, json.loads(config.to_json())),
-        *(parent, task.vocabulary),
+        *(parent, task.vocabulary, task.class_names),
     )
     workdir.mkdir(parents=True, exist_ok=True)
     training.train(

@@ -43,7 +43,7 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     eval_data = {
         name: functools.partial(
             loader.eval_batches,
-            Head(documents, data.max_held_out),
+            FirstDocuments(documents, data.max_held_out),
             functools.partial(begin, length=data.length, seed=config.seed),
             config.eval_batch_size,
             **process,
@@ -141,7 +141,7 @@ def _arrays(found, masked, length):
     }
 
 
-class Head:
+class FirstDocuments:
     """The first `count` documents of a source, or all where there are fewer."""
 
     def __init__(self, source, count: int):

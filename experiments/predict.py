@@ -10,6 +10,7 @@ file a line. --output takes pictures and files, --attention adds where the model
 --config.precision=params=float32,compute=bfloat16,output=float32.
 """
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -29,7 +30,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures and other fil
 _ATTENTION = flags.DEFINE_bool("attention", False, "Write attention maps to --output.")
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON record a line.")
 _LABELS = flags.DEFINE_string("labels", None, "File: the name of one class a line.")
-_TEXT = flags.DEFINE_multi_string("text", [], "A text with [MASK]; may be repeated.")
+_TEXT = flags.DEFINE_multi_string("text", [], "A text; may be repeated.")
 _WINDOW = flags.DEFINE_bool("window", False, "Cut texts that are too long in windows.")
 _TOP = flags.DEFINE_integer("top", 5, "Answers to tell.", lower_bound=1)
 
@@ -72,6 +73,7 @@ def predict(
       folder: where files are written; None for none.
       attention: whether to write attention maps too.
     """
+    options = dataclasses.replace(options, class_names=restored.class_names)
     predictor = build.make_predictor(restored.config, options)
     restored.check_vocabulary(predictor.vocabulary)
     files = expand(arguments, predictor.suffixes)

@@ -44,6 +44,11 @@ class Restored(NamedTuple):
         self.check_vocabulary(task.vocabulary)
         return task, make_forward(task.forward, parse_policy(self.config.precision))
 
+    @property
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The names of every task's classes, where the checkpoint has them."""
+        return self.about.get("class_names", {})
+
     def check_vocabulary(self, vocabulary: str) -> None:
         """Raises ValueError if the model was trained on other tokens."""
         checkpoint.check_vocabulary(self.about, vocabulary, str(self.folder))

@@ -217,6 +217,7 @@ def describe(
     config: Mapping[str, Any],
     parent: str,
     vocabulary: str = "",
+    class_names: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Returns what a checkpoint says of where it comes from."""
     return {
@@ -226,6 +227,7 @@ def describe(
         "git": _git_hash(),
         "parent": parent,
         "vocabulary": vocabulary,
+        "class_names": dict(class_names or {}),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
 

@@ -1,7 +1,7 @@
 """The contract between a task and the engine."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Task:
         as "test/top1".
       vocabulary: what tokens stand for, where inputs are tokens: the tokenizer's name.
         Weights of another vocabulary are refused.
+      class_names: of every output with classes, kept in checkpoints for predictions.
     """
 
     name: str
@@ -52,3 +53,4 @@ class Task:
     texts: Callable[[Outputs, Batch], Mapping[str, str]] | None = None
     best_metric: str | None = None
     vocabulary: str = ""
+    class_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)

@@ -35,6 +35,24 @@ RUN = (
     "--config.checkpoint_every=4",
 )
 
+# Masked language modelling at a size that compiles in seconds, on files of text.
+TEXT = (
+    "--config=configs/masked_lm.py:docs",
+    "--config.batch_size=8",
+    "--config.eval_batch_size=8",
+    "--config.optimizer.schedule=constant",
+    "--config.data.source=files",
+    "--config.data.length=48",
+    "--config.model.max_length=48",
+    "--config.model.input_channels=16",
+    "--config.model.num_latents=4",
+    "--config.model.latent_channels=16",
+    "--config.model.layers_per_block=1",
+    "--config.model.qk_channels=16",
+    "--config.model.v_channels=16",
+    "--config.model.decoder_v_channels=16",
+)
+
 
 def command(program: str, *flags: str) -> list[str]:
     """The command line of `experiments.train` or the like."""

@@ -13,6 +13,10 @@ import pytest
 from perceiver_jax.data import corpus, python_docs
 
 
+def open_files(pattern, field="text", cache="unused"):
+    return corpus.TextFiles(str(pattern), field, str(cache))
+
+
 def texts(source):
     return [source[index]["text"] for index in range(len(source))]
 
@@ -33,7 +37,7 @@ def test_every_byte_of_every_file_once(tmp_path):
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    source = corpus.TextFiles(f"{tmp_path}/*.txt")
+    source = open_files(f"{tmp_path}/*.txt")
     found = texts(source)
     assert b"".join(found) == b"".join(contents.values())
     assert max(map(len, found)) < 2 * corpus.SPAN
@@ -48,7 +52,7 @@ def test_every_byte_of_every_file_once(tmp_path):
 def test_lines_are_whole_where_they_fit(tmp_path):
     lines = [b"line %d " % n + b"x" * (n % 300) + b"\n" for n in range(1000)]
     (tmp_path / "a.txt").write_bytes(b"".join(lines))
-    found = texts(corpus.TextFiles(f"{tmp_path}/a.txt"))
+    found = texts(open_files(f"{tmp_path}/a.txt"))
     assert len(found) > 5
     assert all(text.startswith(b"line ") and text.endswith(b"\n") for text in found)
 
@@ -61,7 +65,7 @@ def test_json_lines_give_every_text_once(tmp_path, packed):
     path = tmp_path / ("a.jsonl.gz" if packed else "a.jsonl")
     opener = gzip.open if packed else open
     write_lines(path, [{"id": 1, "body": text} for text in documents], opener)
-    source = corpus.TextFiles(str(path), field="body", cache=f"{tmp_path}/cache")
+    source = open_files(path, "body", f"{tmp_path}/cache")
     found = [text.decode() for text in texts(source) if text]
     assert corpus.SEPARATOR.decode().join(found) == "\n\n".join(documents)
 
@@ -69,13 +73,13 @@ def test_json_lines_give_every_text_once(tmp_path, packed):
 def test_packed_files_are_unpacked_once(tmp_path):
     path, cache = tmp_path / "a.txt.gz", tmp_path / "cache"
     path.write_bytes(gzip.compress(b"old text"))
-    assert texts(corpus.TextFiles(str(path), cache=str(cache))) == [b"old text"]
+    assert texts(open_files(path, cache=cache)) == [b"old text"]
     unpacked = next(cache.iterdir())
     before = unpacked.stat().st_mtime_ns
-    assert texts(corpus.TextFiles(str(path), cache=str(cache))) == [b"old text"]
+    assert texts(open_files(path, cache=cache)) == [b"old text"]
     assert [f.stat().st_mtime_ns for f in cache.iterdir()] == [before]
     path.write_bytes(gzip.compress(b"another text"))  # is not taken for the old one
-    assert texts(corpus.TextFiles(str(path), cache=str(cache))) == [b"another text"]
+    assert texts(open_files(path, cache=cache)) == [b"another text"]
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"no gzip"])
@@ -83,7 +87,7 @@ def test_damaged_packed_files_are_named_and_leave_nothing(tmp_path, damage):
     path, cache = tmp_path / "a.txt.gz", tmp_path / "cache"
     path.write_bytes(damage(gzip.compress(np.random.default_rng(0).bytes(1000))))
     with pytest.raises(ValueError, match="a.txt.gz is no gzip file, or is cut off"):
-        corpus.TextFiles(str(path), cache=str(cache))
+        open_files(path, cache=cache)
     assert not list(cache.iterdir())
 
 
@@ -93,22 +97,22 @@ def test_damaged_packed_files_are_named_and_leave_nothing(tmp_path, damage):
 def test_a_line_without_the_text_is_named(tmp_path, bad):
     good = [json.dumps({"text": "x" * 400})] * 99
     (tmp_path / "a.jsonl").write_text("\n".join([*good[:70], bad, *good]))
-    source = corpus.TextFiles(f"{tmp_path}/a.jsonl")
+    source = open_files(f"{tmp_path}/a.jsonl")
     with pytest.raises(ValueError, match="a.jsonl line 71 is no JSON object with a"):
         texts(source)
 
 
 def test_no_file_and_no_text(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file matches"):
-        corpus.TextFiles(f"{tmp_path}/*.txt")
+        open_files(f"{tmp_path}/*.txt")
     (tmp_path / "a.txt").touch()
     with pytest.raises(ValueError, match=r"the 1 files of .* are empty"):
-        corpus.TextFiles(f"{tmp_path}/*.txt")
+        open_files(f"{tmp_path}/*.txt")
 
 
 def test_a_source_goes_to_worker_processes(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"text")
-    source = corpus.TextFiles(f"{tmp_path}/a.txt")
+    source = open_files(f"{tmp_path}/a.txt")
     assert texts(pickle.loads(pickle.dumps(source))) == [b"text"]
     memory = corpus.in_memory([b"ends with zero\0", b""], ["a", "b"])
     assert texts(memory) == [b"ends with zero\0", b""]
@@ -121,7 +125,7 @@ from experiments.masked_lm import crop
 
 tokens = tokenizer.Bytes()
 batches = loader.train_batches(
-    loader.Mixture([corpus.TextFiles(sys.argv[1])], [1.0]),
+    loader.Mixture([corpus.TextFiles(sys.argv[1], "text", "unused")], [1.0]),
     lambda texts, rng: crop(
         texts, rng, tokens=tokens, mask=masking.WholeWords(tokens, 0.15), length=512
     ),

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pathlib
 
 import fake_glue
 import haiku as hk
@@ -9,15 +10,25 @@ import jax
 import numpy as np
 import programs
 import pytest
+import scipy.special
 import scipy.stats
 import sklearn.metrics
 
 from configs import glue as glue_configs
 from configs import masked_lm as pretraining
 from configs import text_classification
-from experiments import build, glue, launch, restore, text_model, text_tasks
+from experiments import (
+    build,
+    glue,
+    launch,
+    predict,
+    predictors,
+    restore,
+    text_model,
+    text_tasks,
+)
 from perceiver_jax import checkpoint, evaluation
-from perceiver_jax.data import loader, tokenizer
+from perceiver_jax.data import tokenizer
 
 SMALL = {
     "batch_size": 8,
@@ -103,6 +114,39 @@ def test_metrics_are_those_of_scikit_learn_and_scipy(trained):
     assert (about["best_metric"], about["vocabulary"]) == ("average", "bytes")
 
 
+def test_predictions_name_classes_and_give_scores(trained, tmp_path):
+    restored = restore.load(trained)
+    text = b"a first text\tand a second"
+    ((record, words),) = predict.predict(
+        restored, [], [text], predictors.Options(top=2), tmp_path, attention=True
+    )
+    assert list(record["tasks"]) == list(fake_glue.TASKS)
+    mnli = record["tasks"]["mnli"]["top"]
+    assert len(mnli) == 2 and mnli[0]["probability"] >= mnli[1]["probability"]
+    assert f"mnli: {mnli[0]['class']} " in words
+
+    # The same numbers by the task's own forward pass.
+    task, forward = restored.make_task()
+    encode = glue.make_encode(restored.config)
+    number = list(fake_glue.TASKS).index("mnli")
+    example = {"texts": tuple(text.split(b"\t")), "label": None, "index": 0}
+    batch = {k: x[None] for k, x in encode(example | {"task": number}).items()}
+    logits = np.asarray(
+        forward.apply(*restored.variables, None, batch, False)[0]["mnli"]
+    )
+    shares = dict(zip(task.class_names["mnli"], scipy.special.softmax(logits[0])))
+    for answer in mnli:
+        assert answer["probability"] == pytest.approx(shares[answer["class"]], rel=1e-5)
+    assert np.isfinite(record["tasks"]["stsb"]["score"])
+
+    arrays, page = record["attention"]
+    assert pathlib.Path(page).read_text().count("<p>") == 8  # one a task
+    with np.load(arrays) as maps:
+        assert maps["encoder"].shape[-1] == len(text)
+    with pytest.raises(ValueError, match="line 1 has 3 texts between tabs"):
+        list(predict.predict(restored, [], [b"a\tb\tc"], predictors.Options()))
+
+
 def test_programs_fine_tune_and_write_what_the_server_wants(tmp_path, tfds):
     data = ["--config.data.source=tfds", f"--config.data.dir={tfds}"]
     pretrained = tmp_path / "pretrained"
@@ -110,12 +154,11 @@ def test_programs_fine_tune_and_write_what_the_server_wants(tmp_path, tfds):
     text.write_text("some words " * 50)
     programs.run(
         "experiments.train",
-        "--config=configs/masked_lm.py:docs",
+        *programs.TEXT,
         f"--workdir={pretrained}",
-        "--config.data.source=files",
         f"--config.data.train=('{text}',)",
         f"--config.data.held_out=('{text}',)",
-        *(flag for flag in FLAGS if "epochs" not in flag),
+        "--config.steps=2",
     )
     run = tmp_path / "run"
     done = programs.run(
@@ -174,7 +217,7 @@ def test_texts_are_joined_and_begin_with_the_input_token(tsv):
     tokens = tokenizer.Bytes()
     example = {"texts": (b"ab", b"cde"), "label": None, "index": 7, "task": 1}
     for variant, prefix in (("multitask_query", ""), ("shared_token", "[CLS]")):
-        encode = glue.make_encode(small_config(variant), 2)
+        encode = glue.make_encode(small_config(variant))
         found = encode(example)
         shown = "".join(map(tokens.show, found["tokens"][found["token_mask"]]))
         assert shown == f"{prefix}ab[SEP]cde"
@@ -235,12 +278,7 @@ def test_every_readout_answers_the_task_that_is_asked(variant):
     latents = 0 if variant == "bert" else 4
     config = small_config("task_tokens" if latents == 0 else variant)
     config.model.num_latents = latents
-    nothing = loader.Mixture([], [])
-    tasks = [
-        text_tasks.TextTask("one", ("a", "b", "c"), ("accuracy",), nothing, {}),
-        text_tasks.TextTask("two", (), ("pearson",), nothing, {}),
-    ]
-    forward = hk.transform(glue.make_forward(config.model, tasks))
+    forward = hk.transform(glue.make_forward(config.model, {"one": 3, "two": 1}))
     rng = np.random.default_rng(0)
     batch = {
         "tokens": rng.integers(6, 262, (2, 48)),

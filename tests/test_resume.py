@@ -1,5 +1,7 @@
 """A killed run, started again, is the run that was never killed: to the bit."""
 
+import gzip
+import json
 import signal
 import subprocess
 import time
@@ -11,16 +13,14 @@ import pytest
 from perceiver_jax import checkpoint
 
 
-def train(workdir, devices):
-    programs.run(
-        "experiments.train", *programs.RUN, f"--workdir={workdir}", devices=devices
-    )
+def train(workdir, devices, run=programs.RUN):
+    programs.run("experiments.train", *run, f"--workdir={workdir}", devices=devices)
 
 
-def train_until(workdir, devices, step, signal_number):
+def train_until(workdir, devices, step, signal_number, run=programs.RUN):
     """Starts a run and sends it a signal as soon as it has logged `step`."""
     with subprocess.Popen(
-        programs.command("experiments.train", *programs.RUN, f"--workdir={workdir}"),
+        programs.command("experiments.train", *run, f"--workdir={workdir}"),
         cwd=programs.ROOT,
         env=programs.environment(devices),
         stderr=subprocess.DEVNULL,
@@ -65,6 +65,30 @@ def test_killed_run_on_two_devices_resumes_bit_identically(tmp_path, compiled_an
     assert train_until(killed, 2, 6, signal.SIGKILL) == -signal.SIGKILL
     compiled_anew()
     train(killed, 2)
+    assert_equal_runs(whole, killed)
+
+
+def test_killed_run_on_a_stream_of_text_resumes_bit_identically(
+    tmp_path, compiled_anew
+):
+    for split in ("train", "test"):
+        lines = [json.dumps({"text": f"{split} {n} words " * 40}) for n in range(300)]
+        (tmp_path / f"{split}.jsonl.gz").write_bytes(
+            gzip.compress("\n".join(lines).encode())
+        )
+    run = (
+        *programs.TEXT,
+        f"--config.data.cache={tmp_path}/cache",
+        f"--config.data.train=('{tmp_path}/train.jsonl.gz',)",
+        f"--config.data.held_out=('{tmp_path}/test.jsonl.gz',)",
+        *("--config.steps=14", "--config.log_every=3"),
+        *("--config.eval_every=7", "--config.checkpoint_every=4"),
+    )
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(whole, 1, run)
+    assert train_until(killed, 1, 6, signal.SIGKILL, run) == -signal.SIGKILL
+    compiled_anew()
+    train(killed, 1, run)
     assert_equal_runs(whole, killed)
 
 

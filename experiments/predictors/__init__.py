@@ -40,12 +40,14 @@ class Options:
       text: texts given on the command line.
       window: cut what is longer than the model into windows.
       top: how many of the most probable answers to tell.
+      class_names: of every task, as the checkpoint has them; not a flag.
     """
 
     labels: pathlib.Path | None = None
     text: Sequence[str] = ()
     window: bool = False
     top: int = 5
+    class_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

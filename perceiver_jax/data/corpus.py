@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 SPAN = 16_384  # bytes; some eight documents of C4
 SEPARATOR = b"\n\n"  # between documents: white space, never masked
 _JSON = (".json", ".jsonl")
-_CACHE = "~/.cache/perceiver_jax"
 
 
 def in_memory(texts: Sequence[bytes], names: Sequence[str]) -> ArraySource:
@@ -44,13 +43,13 @@ class TextFiles:
       objects that begin in a span, none where an object is longer than the span.
     - Everything else is plain text, UTF-8 or not; an example is the lines that begin
       in a span. A line that is longer than two spans is cut.
-    - `.gz` of either is unpacked once into a folder of the user's cache, because a
+    - `.gz` of either is unpacked once into the folder `cache`, because a
       compressed file can only be read from its beginning.
 
     Every byte of every file is in exactly one example.
     """
 
-    def __init__(self, pattern: str, field: str = "text", cache: str = _CACHE):
+    def __init__(self, pattern: str, field: str, cache: str):
         """Lists the files.
 
         Args:
