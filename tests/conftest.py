@@ -11,7 +11,7 @@ os.environ |= {
     "JAX_PLATFORMS": "cpu",
     "XLA_FLAGS": "--xla_backend_optimization_level=0 "
     "--xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false "  # they compile for three times as long
+    "--xla_cpu_use_fusion_emitters=false "  # they compile for twice as long or more
     "--xla_force_host_platform_device_count=8",
     "JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(__file__).parent / ".jax_cache"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
