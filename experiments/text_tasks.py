@@ -3,9 +3,11 @@
 import collections
 import difflib
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from ml_collections import config_dict
 
 from perceiver_jax.data import glue, labelled, python_docs
@@ -108,35 +110,102 @@ def _only_file(folder: pathlib.Path, stem: str) -> pathlib.Path:
 
 
 def _python_docs(data, name) -> TextTask:
-    """Which package, or which kind of thing, a docstring is of; a tenth held out."""
+    """One of DOCS_TASKS on Python's documentation; a tenth of the texts held out."""
+    del data
     if name not in DOCS_TASKS:
         near = difflib.get_close_matches(name, DOCS_TASKS, 1, 0)[0]
         raise ValueError(
             f"data.tasks has '{name}'; Python's documentation has "
             f"{', '.join(DOCS_TASKS)}: did you mean {near}?"
         )
-    label_of = DOCS_TASKS[name]
-    documents = [d for d in python_docs.documents() if d.kind != "topic"]
-    counts = collections.Counter(map(label_of, documents))
-    names = sorted(label for label, n in counts.items() if n >= MIN_DOCS)
-    sides = []
-    for side in (False, True):
-        chosen = [
-            labelled.LabelledText((d.text,), names.index(label_of(d)), index, 1)
-            for index, d in enumerate(documents)
-            if d.is_held_out == side and label_of(d) in names
-        ]
-        path = pathlib.Path("python_docs", name)
-        sides.append(labelled.LabelledTexts(path, chosen, names, ("text",)))
-    train, test = sides
-    del data
+    found = [
+        (document.is_held_out, text, label)
+        for document in python_docs.documents()
+        for text, label in DOCS_TASKS[name](document)
+    ]
+    counts = collections.Counter(label for _, _, label in found)
+    names = sorted(label for label, count in counts.items() if count >= MIN_EXAMPLES)
+    path = pathlib.Path("python_docs", name)
+    train, test = (
+        labelled.LabelledTexts(
+            path,
+            [
+                labelled.LabelledText((text,), names.index(label), row, row)
+                for row, (held_out, text, label) in enumerate(found)
+                if held_out == side and label in names
+            ],
+            names,
+            ("text",),
+        )
+        for side in (False, True)
+    )
     return TextTask(name, names, ("accuracy",), train, {name: test})
 
 
-MIN_DOCS = 100  # docstrings of a package that is a class
-DOCS_TASKS: dict[str, Callable[[python_docs.Document], str]] = {
-    "package": lambda document: document.package,
-    "kind": lambda document: document.kind,
+MIN_EXAMPLES = 100  # of a class; packages with fewer docstrings are left out
+PART = 64  # bytes of a text that may be misspelled
+MAX_PARTS = 10  # of a document
+MIN_LETTERS = 30  # of a part
+Labelled = Iterator[tuple[bytes, str]]
+
+
+def _package(document: python_docs.Document) -> Labelled:
+    """Which package of the standard library is it from?"""
+    if document.kind != "topic":
+        yield document.text, document.package
+
+
+def _kind(document: python_docs.Document) -> Labelled:
+    """Is it of a function, a class or a module?"""
+    if document.kind != "topic":
+        yield document.text, document.kind
+
+
+def _replaced(document: python_docs.Document) -> Labelled:
+    """Were two of its letters replaced by others?"""
+
+    def replace(part, rng):
+        places = rng.choice(_letters(part), 2, replace=False)
+        part[places] = (part[places] - ord("a") + rng.integers(1, 26, 2)) % 26
+        part[places] += ord("a")
+
+    return _misspell(document, replace)
+
+
+def _swapped(document: python_docs.Document) -> Labelled:
+    """Was each of two letters swapped with the byte before it?"""
+
+    def swap(part, rng):
+        places = _letters(part)[1:]
+        places = places[part[places] != part[places - 1]]
+        for place in rng.choice(places, 2, replace=False):
+            part[[place - 1, place]] = part[[place, place - 1]]
+
+    return _misspell(document, swap)
+
+
+def _misspell(document, change: Callable[[np.ndarray, np.random.Generator], None]):
+    rng = np.random.default_rng(zlib.crc32(document.text))
+    for start in range(0, min(len(document.text), MAX_PARTS * PART), PART):
+        part = np.frombuffer(document.text[start : start + PART], np.uint8).copy()
+        if len(_letters(part)) < MIN_LETTERS:
+            continue
+        if rng.random() < 0.5:
+            yield part.tobytes(), "correct"
+        else:
+            change(part, rng)
+            yield part.tobytes(), "misspelled"
+
+
+def _letters(part: np.ndarray) -> np.ndarray:
+    return np.flatnonzero((part >= ord("a")) & (part <= ord("z")))
+
+
+DOCS_TASKS: dict[str, Callable[[python_docs.Document], Labelled]] = {
+    "package": _package,
+    "kind": _kind,
+    "replaced": _replaced,
+    "swapped": _swapped,
 }
 
 SOURCES: dict[str, Callable[[config_dict.ConfigDict, str], TextTask]] = {

@@ -8,7 +8,6 @@ import fake_glue
 import haiku as hk
 import jax
 import numpy as np
-import programs
 import pytest
 import scipy.special
 import scipy.stats
@@ -28,7 +27,7 @@ from experiments import (
     text_tasks,
 )
 from perceiver_jax import checkpoint, evaluation
-from perceiver_jax.data import tokenizer
+from perceiver_jax.data import python_docs, tokenizer
 
 SMALL = {
     "batch_size": 8,
@@ -47,7 +46,6 @@ SMALL = {
     "model.v_channels": 16,
     "model.decoder_v_channels": 16,
 }
-FLAGS = [f"--config.{field}={value}" for field, value in SMALL.items()]
 
 
 def small_config(variant="multitask_query", **fields):
@@ -147,47 +145,6 @@ def test_predictions_name_classes_and_give_scores(trained, tmp_path):
         list(predict.predict(restored, [], [b"a\tb\tc"], predictors.Options()))
 
 
-def test_programs_fine_tune_and_write_what_the_server_wants(tmp_path, tfds):
-    data = ["--config.data.source=tfds", f"--config.data.dir={tfds}"]
-    pretrained = tmp_path / "pretrained"
-    text = tmp_path / "a.txt"
-    text.write_text("some words " * 50)
-    programs.run(
-        "experiments.train",
-        *programs.TEXT,
-        f"--workdir={pretrained}",
-        f"--config.data.train=('{text}',)",
-        f"--config.data.held_out=('{text}',)",
-        "--config.steps=2",
-    )
-    run = tmp_path / "run"
-    done = programs.run(
-        "experiments.train",
-        "--config=configs/glue.py:mnli,docs",
-        f"--workdir={run}",
-        f"--config.init_from={pretrained}",
-        "--config.data.tasks=('mnli','stsb')",
-        *FLAGS,
-        *data,
-    )
-    # The encoder, the processor, the decoder and the embedding; not what is new.
-    assert "left at initialisation, as not in the source: mnli_head" in done.stderr
-    assert "not used, as only in the source: learned_queries/queries, " in done.stderr
-    out = tmp_path / "submission"
-    programs.run("scripts.glue_submission", f"--workdir={run}", f"--out={out}")
-    names = sorted(path.name for path in out.iterdir())
-    assert names == ["MNLI-m.tsv", "MNLI-mm.tsv", "STS-B.tsv"]
-    for name in names:
-        header, *rows = (out / name).read_text().splitlines()
-        assert header == "index\tprediction"
-        indices, answers = zip(*(row.split("\t") for row in rows))
-        assert list(indices) == [str(index) for index in range(5)]
-        if name == "STS-B.tsv":
-            assert all(0 <= float(answer) <= 5 for answer in answers)
-        else:
-            assert set(answers) <= {"entailment", "neutral", "contradiction"}
-
-
 def test_both_formats_give_the_same_examples(tsv, tfds):
     def batches(source, folder):
         config = small_config(**{"data.source": source, "data.dir": folder})
@@ -268,6 +225,28 @@ def test_docstrings_are_told_apart_by_package():
     (test,) = package.held_out.values()
     assert len(test) > 300
     assert not train_texts & {test[i]["texts"] for i in range(len(test))}
+
+
+@pytest.mark.parametrize("name", ["replaced", "swapped"])
+def test_misspelled_parts_of_documents_differ_in_a_few_letters(name):
+    config = text_classification.get_config()
+    config.data.tasks = (name,)
+    (task,) = text_tasks.load(config.data)
+    assert list(task.class_names) == ["correct", "misspelled"]
+    (test,) = task.held_out.values()
+    rows = [test[index] for index in range(len(test))]
+    assert 0.45 < np.mean([row["label"] for row in rows]) < 0.55
+    originals = {
+        document.text[start : start + 64]
+        for document in python_docs.documents()
+        for start in range(0, 640, 64)
+    }
+    by_letters = {bytes(sorted(text)) for text in originals}
+    for row in rows:
+        (text,) = row["texts"]
+        assert (text in originals) == (row["label"] == 0)
+        if name == "swapped":
+            assert bytes(sorted(text)) in by_letters
 
 
 # Models
