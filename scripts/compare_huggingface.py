@@ -164,7 +164,7 @@ def train_digits(workdir: pathlib.Path) -> None:
 
 
 def train_masked_lm(workdir: pathlib.Path) -> None:
-    """A small model of bytes on the text of Python's own documentation."""
+    """A small model of bytes on Python's documentation, with their code's decoder."""
     run_program(
         "-m",
         "experiments.train",
@@ -172,7 +172,10 @@ def train_masked_lm(workdir: pathlib.Path) -> None:
         f"--workdir={workdir}",
         "--config.data.length=64",
         "--config.model.max_length=64",
-        "--config.steps=100",
+        "--config.model.num_cross_heads=8",
+        "--config.model.num_decoder_heads=8",
+        "--config.model.decoder_qk_channels=256",
+        "--config.steps=300",
     )
 
 
