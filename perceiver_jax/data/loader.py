@@ -84,12 +84,11 @@ def train_batches(
     local_size = _local_batch_size(source, batch_size, process_count)
     if isinstance(source, Mixture):
         shuffled = [_shuffled(part, seed, group_size) for part in source.sources]
-        examples = grain.MapDataset.mix(shuffled, source.weights)
+        examples = grain.MapDataset.mix(shuffled, source.weights).seed(seed)
     else:
         examples = _shuffled(source, seed, group_size)
     batches = (
-        examples.seed(seed)
-        .random_map(preprocess)
+        examples.random_map(preprocess)
         .batch(local_size, drop_remainder=True)
         .map(_with_mask)
     )
