@@ -42,7 +42,16 @@ def get_config(variant: str = "mrpc") -> config_dict.ConfigDict:
             f"Variant '{name}' is unknown; configs/glue.py has "
             f"{', '.join([*TASKS, *MULTITASK])}."
         )
-    pretraining = masked_lm.get_config(model or "bytes")
+    config = fine_tune(model or "bytes")
+    config.data.tasks = (name,) if name in TASKS else TASKS
+    if name in MULTITASK:
+        config.model.readout = MULTITASK[name]
+    return config
+
+
+def fine_tune(model: str) -> config_dict.ConfigDict:
+    """Returns the recipe of table 13 for a variant of configs/masked_lm.py."""
+    pretraining = masked_lm.get_config(model)
     config = base.get_config()
     config.task = "glue"
     config.batch_size = 32
@@ -60,17 +69,14 @@ def get_config(variant: str = "mrpc") -> config_dict.ConfigDict:
     config.data = data = config_dict.ConfigDict()
     data.source = "tfds"  # or "tsv", the official files; "files"; "python_docs"
     data.dir = ""  # "": TFDS's own
-    data.tasks = (name,) if name in TASKS else TASKS
+    data.tasks = ()  # one, or several at once
     data.held_out = "validation"
     data.tokenizer = pretraining.data.tokenizer
     data.length = pretraining.data.length
 
     config.model = pretraining.model
-    # Where the answer is read from: "query", or an input token before the text.
-    readout = MULTITASK.get(name, "query")
-    if not config.model.num_latents and readout == "query":
-        readout = "task_tokens"  # BERT has no queries
-    config.model.readout = readout
+    # Where the answer is read from; a Transformer has no queries.
+    config.model.readout = "query" if config.model.num_latents else "task_tokens"
     return config
 
 

@@ -26,7 +26,7 @@ from configs import glue, masked_lm
 
 def get_config(variant: str = "docs") -> config_dict.ConfigDict:
     """Returns the fine-tuning of a model of configs/masked_lm.py."""
-    config = glue.get_config(f"mrpc,{variant}")
+    config = glue.fine_tune(variant)
     config.data.source = "python_docs"
     config.data.tasks = ("replaced",)
     config.data.held_out = "test"

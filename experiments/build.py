@@ -8,6 +8,7 @@ import optax
 from ml_collections import config_dict
 
 from experiments import predictors
+from experiments.checks import check_known
 from perceiver_jax import optimizer as optimizers
 from perceiver_jax import training
 from perceiver_jax.task import Task
@@ -29,10 +30,11 @@ def make_predictor(
     if not config.task or importlib.util.find_spec(name) is None:
         raise ValueError(f"task='{config.task}' has no predictions: no {name}.")
     module = importlib.import_module(name)
-    options = options or predictors.Options()
+    nothing_asked = predictors.Options()
+    options = options or nothing_asked
     for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if value and value != field.default and field.name not in module.OPTIONS:
+        value, default = (getattr(x, field.name) for x in (options, nothing_asked))
+        if value != default and field.name not in module.OPTIONS:
             raise ValueError(
                 f"--{field.name}={value} means nothing to task '{config.task}', which "
                 f"knows {', '.join(module.OPTIONS) or 'no such flag'}."
@@ -78,10 +80,7 @@ def make_optimizer(
         ("schedule", options.schedule, optimizers.SCHEDULES),
         ("name", options.name, optimizers.OPTIMIZERS),
     ):
-        if word not in known:
-            raise ValueError(
-                f"optimizer.{field}='{word}' is unknown: use {', '.join(known)}."
-            )
+        check_known(f"optimizer.{field}", word, known)
     shape = {
         "constant": {},
         "flat_cosine": {"flat_fraction": options.flat_fraction},

@@ -1,11 +1,13 @@
 """The text that a config's `data` describes."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import config_dict
 
+from experiments.checks import check_known
 from perceiver_jax.data import corpus, loader, python_docs, sources, tfds
 
 
@@ -23,27 +25,27 @@ def load(data: config_dict.ConfigDict) -> Corpora:
       ValueError: an unknown source, lists of different lengths, or an empty corpus.
       FileNotFoundError: it is not there, or not prepared; says how to prepare it.
     """
-    if data.source not in SOURCES:
-        raise ValueError(
-            f"data.source='{data.source}' is unknown: use {', '.join(SOURCES)}."
-        )
+    check_known("data.source", data.source, SOURCES)
     fields = ("names", "weights", "train", "held_out")
     lengths = {f"data.{field}": len(data[field]) for field in fields}
     if len(set(lengths.values())) > 1 or not data.names:
         raise ValueError(f"These need one entry for each corpus, but have {lengths}.")
+    titles = [title(name) for name in data.names]
+    if len(set(titles)) < len(titles):
+        raise ValueError(f"data.names={tuple(data.names)} must be names, each once.")
     parts = [
         SOURCES[data.source](data, *row)
         for row in zip(data.names, data.train, data.held_out)
     ]
     return Corpora(
         loader.Mixture([train for train, _ in parts], tuple(data.weights)),
-        {title(name): held_out for name, (_, held_out) in zip(data.names, parts)},
+        {name: held_out for name, (_, held_out) in zip(titles, parts)},
     )
 
 
 def title(name: str) -> str:
-    """Returns the set name of a corpus: "c4" for "c4/en:3.1.0"."""
-    return name.partition("/")[0].partition(":")[0]
+    """Returns the set name of a corpus: "c4_en" for "c4/en"."""
+    return re.sub(r"\W+", "_", name)
 
 
 Split = tuple[sources.Source, sources.Source]  # to train on, and held out

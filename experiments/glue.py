@@ -14,9 +14,10 @@ import numpy as np
 from ml_collections import config_dict
 
 from experiments import masked_lm, text_model
+from experiments.checks import check_known
 from experiments.model import make_decoder, make_perceiver, make_transformer
 from experiments.text_tasks import TextTask, load
-from perceiver_jax import attention, losses, metrics, perceiver
+from perceiver_jax import attention, losses, metrics, perceiver, scores, sharding
 from perceiver_jax.data import glue, loader, tokenizer
 from perceiver_jax.data.sources import Example, Source
 from perceiver_jax.task import Batch, Task
@@ -37,10 +38,7 @@ def make_task(config: config_dict.ConfigDict) -> Task:
 
 def build(config: config_dict.ConfigDict, tasks: Sequence[TextTask]) -> Task:
     """Builds the task of text tasks; their held-out labels may be hidden (None)."""
-    process = {
-        "process_index": jax.process_index(),
-        "process_count": jax.process_count(),
-    }
+    process = sharding.this_process()
     encode = make_encode(config)
     # Each task as often as it has examples: an epoch shows each example about once.
     mixture = loader.Mixture(
@@ -114,10 +112,7 @@ def make_encode(
     """
     tokens = masked_lm.make_tokenizer(config)
     readout = config.model.readout
-    if readout not in READOUTS:
-        raise ValueError(
-            f"model.readout='{readout}' is unknown: use {', '.join(READOUTS)}."
-        )
+    check_known("model.readout", readout, READOUTS)
     if readout == "query" and not config.model.num_latents:
         raise ValueError(
             "model.readout='query' needs latents to query; a Transformer reads from "
@@ -290,17 +285,15 @@ def summarise(
 ) -> dict[str, float]:
     """Returns the task's own metrics of an evaluation set, which has one task."""
     task = tasks[int(collected["task"][0])]
-    return glue.compute_metrics(
-        task.metrics, collected["label"], collected["predicted"]
-    )
+    return scores.compute(task.metrics, collected["label"], collected["predicted"])
 
 
 def average(
     numbers: Mapping[str, float], *, tasks: Sequence[TextTask]
 ) -> dict[str, float]:
     """Returns the average over tasks as the paper takes it, 0 to 100."""
-    scores = {
+    found = {
         task.name: [numbers[f"{name}/{task.metrics[0]}"] for name in task.held_out]
         for task in tasks
     }
-    return {"average": glue.average(scores)}
+    return {"average": glue.average(found)}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 from ml_collections import config_dict
 
+from experiments.checks import check_known
 from experiments.model import make_decoder, make_perceiver
 from perceiver_jax import perceiver, position
 from perceiver_jax.adapters import image as adapters
@@ -19,8 +20,7 @@ def make_forward(
 ) -> Callable[[Batch, bool], jax.Array]:
     """Returns the Haiku function (batch, is_training) -> logits [B, classes]."""
     make_inputs = _image_inputs(model, bn_axis)
-    if model.head not in ("query", "mean"):
-        raise ValueError(f"model.head='{model.head}' is unknown: 'query' or 'mean'.")
+    check_known("model.head", model.head, ("query", "mean"))
 
     def forward(batch: Batch, is_training: bool) -> jax.Array:
         inputs = make_inputs()(batch["images"], is_training)

@@ -12,6 +12,7 @@ import sklearn.datasets
 import sklearn.model_selection
 from ml_collections import config_dict
 
+from experiments.checks import check_known
 from experiments.image_model import make_forward
 from perceiver_jax import losses, metrics, sharding
 from perceiver_jax.data import image, loader, picture, sources, tfds
@@ -22,10 +23,7 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     """Builds the task from a config of configs/imagenet.py or configs/digits.py."""
     data = config.data
     train, test, _ = load_splits(data)
-    process = {
-        "process_index": jax.process_index(),
-        "process_count": jax.process_count(),
-    }
+    process = sharding.this_process()
     size, num_classes = tuple(data.image_size), data.num_classes
     train_batches = functools.partial(
         loader.train_batches,
@@ -87,10 +85,7 @@ def load_splits(data: config_dict.ConfigDict) -> Splits:
       ValueError: an unknown source, or another number of classes than the config says.
       FileNotFoundError: it is not there, or not prepared; says how to prepare it.
     """
-    if data.source not in SOURCES:
-        raise ValueError(
-            f"data.source='{data.source}' is unknown: use {', '.join(SOURCES)}."
-        )
+    check_known("data.source", data.source, SOURCES)
     splits = SOURCES[data.source](data)
     found = len(splits.class_names)
     if found != data.num_classes:
@@ -216,8 +211,7 @@ def make_metrics(
     loss: str, label_smoothing: float
 ) -> Callable[[jax.Array, Batch], metrics.Metrics]:
     """Returns (logits, batch) -> loss, top-1 and top-5 of each example."""
-    if loss not in ("softmax", "sigmoid"):
-        raise ValueError(f"data.loss='{loss}' is unknown: 'softmax' or 'sigmoid'.")
+    check_known("data.loss", loss, ("softmax", "sigmoid"))
 
     def loss_of(logits, labels):
         if loss == "sigmoid":

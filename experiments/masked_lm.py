@@ -11,7 +11,8 @@ import numpy as np
 from ml_collections import config_dict
 
 from experiments import corpora, text_model
-from perceiver_jax import losses, metrics
+from experiments.checks import check_known
+from perceiver_jax import losses, metrics, sharding
 from perceiver_jax.data import corpus, loader, masking, tokenizer
 from perceiver_jax.data.sources import Example
 from perceiver_jax.task import Batch, Task
@@ -24,10 +25,7 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     data = config.data
     tokens = make_tokenizer(config)
     text = corpora.load(data)
-    process = {
-        "process_index": jax.process_index(),
-        "process_count": jax.process_count(),
-    }
+    process = sharding.this_process()
     mask = make_mask(data.masking, tokens, data.mask_rate)
     train_batches = functools.partial(
         loader.train_batches,
@@ -92,11 +90,10 @@ def make_mask(name: str, tokens: tokenizer.Tokenizer, rate: float) -> masking.Ma
     """Returns what chooses the tokens to hide."""
     if not 0 < rate < 1:
         raise ValueError(f"data.mask_rate={rate} must be between 0 and 1.")
+    check_known("data.masking", name, ("words", "tokens"))
     if name == "words":
         return masking.WholeWords(tokens, rate)
-    if name == "tokens":
-        return masking.SingleTokens(rate)
-    raise ValueError(f"data.masking='{name}' is unknown: 'words' or 'tokens'.")
+    return masking.SingleTokens(rate)
 
 
 def crop(

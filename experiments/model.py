@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
+from experiments.checks import check_known
 from perceiver_jax import attention, perceiver, transformer
 
 
@@ -82,8 +83,7 @@ def _self_attention(
 
 
 def _common(model: config_dict.ConfigDict) -> dict[str, Any]:
-    if model.gelu not in ("tanh", "exact"):
-        raise ValueError(f"model.gelu='{model.gelu}' is unknown: 'tanh' or 'exact'.")
+    check_known("model.gelu", model.gelu, ("tanh", "exact"))
     return {
         "qk_channels": model.qk_channels or None,
         "v_channels": model.v_channels or None,

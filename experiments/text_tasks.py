@@ -1,7 +1,6 @@
 """The tasks of classifying and scoring texts that a config's `data` describes."""
 
 import collections
-import difflib
 import pathlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import config_dict
 
+from experiments.checks import check_known
 from perceiver_jax.data import glue, labelled, python_docs
 from perceiver_jax.data.sources import Source
 
@@ -20,7 +20,7 @@ class TextTask(NamedTuple):
     Attributes:
       name: of the task.
       class_names: the name of every class id; none for a score.
-      metrics: of glue.compute_metrics; the first counts in the average.
+      metrics: of scores.compute; the first counts in the average.
       train: to train on.
       held_out: set name -> examples to evaluate on.
     """
@@ -44,10 +44,7 @@ def load(data: config_dict.ConfigDict) -> list[TextTask]:
       ValueError: an unknown source or task, or malformed files.
       FileNotFoundError: the data is not there, or not prepared.
     """
-    if data.source not in SOURCES:
-        raise ValueError(
-            f"data.source='{data.source}' is unknown: use {', '.join(SOURCES)}."
-        )
+    check_known("data.source", data.source, SOURCES)
     if not data.tasks or len(set(data.tasks)) < len(data.tasks):
         raise ValueError(f"data.tasks={tuple(data.tasks)} must be names, each once.")
     return [SOURCES[data.source](data, name) for name in data.tasks]
@@ -56,10 +53,7 @@ def load(data: config_dict.ConfigDict) -> list[TextTask]:
 def _glue(data, name, open_split: Callable[..., Source]) -> TextTask:
     task = glue.find_task(name)
     kinds = {"validation": task.validation_splits, "test": task.test_splits}
-    if data.held_out not in kinds:
-        raise ValueError(
-            f"data.held_out='{data.held_out}' is unknown: use {', '.join(kinds)}."
-        )
+    check_known("data.held_out", data.held_out, kinds)
     return TextTask(
         name,
         task.class_names,
@@ -112,12 +106,7 @@ def _only_file(folder: pathlib.Path, stem: str) -> pathlib.Path:
 def _python_docs(data, name) -> TextTask:
     """One of DOCS_TASKS on Python's documentation; a tenth of the texts held out."""
     del data
-    if name not in DOCS_TASKS:
-        near = difflib.get_close_matches(name, DOCS_TASKS, 1, 0)[0]
-        raise ValueError(
-            f"data.tasks has '{name}'; Python's documentation has "
-            f"{', '.join(DOCS_TASKS)}: did you mean {near}?"
-        )
+    check_known("data.tasks", name, DOCS_TASKS)
     found = [
         (document.is_held_out, text, label)
         for document in python_docs.documents()

@@ -9,7 +9,7 @@ themselves, None where they see whole arrays and the compiler does.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,18 @@ def make_mesh(devices=None) -> jax.sharding.Mesh:
     # Explicit axes, the default of jax.make_mesh, break Haiku's sharded parameters.
     types = (jax.sharding.AxisType.Auto,)
     return jax.sharding.Mesh(np.asarray(devices).reshape(-1), (AXIS,), axis_types=types)
+
+
+class Process(TypedDict):
+    """Which process, of how many, as loaders take it."""
+
+    process_index: int
+    process_count: int
+
+
+def this_process() -> Process:
+    """Returns which process this is and how many there are."""
+    return Process(process_index=jax.process_index(), process_count=jax.process_count())
 
 
 def update_axis(shard_state: bool) -> str | None:

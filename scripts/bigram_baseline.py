@@ -26,7 +26,7 @@ NEWLINE = ord("\n")  # stands before a text
 
 
 def count_bigrams(train: loader.Mixture, documents: int) -> np.ndarray:
-    """Returns log2 P(byte | byte before), [before, byte], of the corpora's mixture."""
+    """Returns log2 P(byte | byte before), [before, byte]; counts times the weights."""
     shares = np.zeros((256, 256))
     for source, weight in zip(train.sources, train.weights):
         counts = np.zeros(256 * 256)

@@ -320,7 +320,7 @@ def test_the_loss_is_of_the_task_that_is_asked():
         ({"data.source": "files"}, "needs one file train.csv or .tsv"),
         (
             {"data.source": "python_docs", "data.tasks": ("packages",)},
-            "did you mean package?",
+            "data.tasks='packages' is unknown: use package",
         ),
     ],
 )

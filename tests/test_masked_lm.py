@@ -11,9 +11,9 @@ from scipy.special import log_softmax
 
 from configs import masked_lm as configs
 from experiments import build, corpora, masked_lm, text_model
-from perceiver_jax import cost
 from perceiver_jax.data import corpus, masking, tokenizer
 from perceiver_jax.metrics import Mean, sums
+from scripts import paper_tables
 
 TEXTS = [b"the cat sat on the mat. " * n for n in (1, 5, 30)]
 BYTES = tokenizer.Bytes()
@@ -126,7 +126,8 @@ def test_corpora_are_mixed_by_tokens(tmp_path):
         ("data.source", "file", "data.source='file' is unknown: use tfds, files"),
         ("data.train", ("nowhere/*",), "no file matches 'nowhere/*'"),
         ("data.weights", (0.5, 0.5), "one entry for each corpus"),
-        ("data.masking", "letters", "data.masking='letters' is unknown: 'words'"),
+        ("data.names", ("a", "b"), "one entry for each corpus"),
+        ("data.masking", "letters", "data.masking='letters' is unknown: use words"),
         ("data.mask_rate", 1.5, "data.mask_rate=1.5 must be between 0 and 1"),
         (
             "data.length",
@@ -142,6 +143,18 @@ def test_wrong_configs_are_refused(files, field, value, message):
     config = small_config(**files)
     config.update_from_flattened_dict({field: value})
     with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
+        build.make_task(config)
+
+
+def test_two_corpora_of_one_name_are_refused(files):
+    config = small_config(**files)
+    config.data.update(
+        names=("c4/en", "c4:en"),
+        weights=(0.5, 0.5),
+        train=2 * config.data.train,
+        held_out=2 * config.data.held_out,
+    )
+    with pytest.raises(ValueError, match="must be names, each once"):
         build.make_task(config)
 
 
@@ -196,24 +209,6 @@ def test_fills_show_what_was_hidden_and_said():
 # Models
 
 
-def shapes(variant):
-    """A variant's parameters, and the FLOPs of one example."""
-    config = configs.get_config(variant)
-    forward = hk.transform(text_model.make_forward(config.model))
-    size = (1, config.data.length)
-    batch = {
-        "tokens": jax.ShapeDtypeStruct(size, np.int32),
-        "token_mask": jax.ShapeDtypeStruct(size, bool),
-    }
-    params = jax.eval_shape(
-        functools.partial(forward.init, is_training=False), jax.random.key(0), batch
-    )
-    flops = cost.count_flops(
-        lambda params, batch: forward.apply(params, None, batch, False), params, batch
-    )
-    return sum(x.size for x in jax.tree.leaves(params)), flops
-
-
 def perceiver_flops(length, vocabulary, channels, latents, width, layers):
     """By hand: multiplies and adds of every matrix product, for one text."""
     qk = 256
@@ -259,7 +254,7 @@ def bert_flops(length, vocabulary, width, layers):
     ],
 )
 def test_models_have_the_size_of_table_1(variant, parameters, flops):
-    found_parameters, found_flops = shapes(variant)
+    found_parameters, found_flops, _ = paper_tables.language_cost(variant)
     tolerance = 0 if variant == "bytes" else 0.01
     assert abs(found_parameters / parameters - 1) <= tolerance
     assert abs(found_flops / flops - 1) < 0.02
@@ -310,7 +305,7 @@ def test_text_of_tfds_is_mixed(tmp_path, monkeypatch):
         ("wikipedia/20230601.en", "train[99%:]", "DATA"),
     ]
     assert found.train.weights == (0.7, 0.3)
-    assert list(found.held_out) == ["c4", "wikipedia"]
+    assert list(found.held_out) == ["c4_en", "wikipedia_20230601_en"]
 
 
 def test_variants_and_sweep():

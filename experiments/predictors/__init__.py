@@ -31,6 +31,16 @@ class Item(NamedTuple):
     data: Any
 
 
+def text_items(
+    paths: Sequence[pathlib.Path], lines: Sequence[bytes], *, texts: Sequence[str]
+) -> Iterator[Item]:
+    """Yields the bytes of files, of lines and of texts of the command line."""
+    yield from (Item(str(path), path.stem, path.read_bytes()) for path in paths)
+    for kind, found in (("line", lines), ("text", [text.encode() for text in texts])):
+        for number, text in enumerate(found, 1):
+            yield Item(f"{kind} {number}", f"{kind}_{number}", text)
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """Flags of experiments.predict that only some tasks know: module.OPTIONS.

@@ -2,14 +2,21 @@
 
 import functools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import scipy.special
 from ml_collections import config_dict
 
 from experiments import attention_pictures, glue
-from experiments.predictors import Apply, Item, Options, Predictor, Record
+from experiments.predictors import (
+    Apply,
+    Item,
+    Options,
+    Predictor,
+    Record,
+    text_items,
+)
 from perceiver_jax.data.tokenizer import make
 
 SUFFIXES = (".txt",)
@@ -32,7 +39,7 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
         ),
         example=encode(Item("", "", b"")),
         suffixes=SUFFIXES,
-        items=functools.partial(_items, texts=options.text),
+        items=functools.partial(text_items, texts=options.text),
         predict=functools.partial(
             _predict, encode=encode, names=names, top=options.top
         ),
@@ -42,15 +49,6 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
         describe=_describe,
         vocabulary=tokens.name,
     )
-
-
-def _items(
-    paths: Sequence[pathlib.Path], lines: Sequence[bytes], *, texts: Sequence[str]
-) -> Iterator[Item]:
-    yield from (Item(str(path), path.stem, path.read_bytes()) for path in paths)
-    for kind, found in (("line", lines), ("text", [text.encode() for text in texts])):
-        for number, text in enumerate(found, 1):
-            yield Item(f"{kind} {number}", f"{kind}_{number}", text)
 
 
 def _encode(

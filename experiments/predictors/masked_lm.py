@@ -9,7 +9,14 @@ import scipy.special
 from ml_collections import config_dict
 
 from experiments import attention_pictures, text_model
-from experiments.predictors import Apply, Item, Options, Predictor, Record
+from experiments.predictors import (
+    Apply,
+    Item,
+    Options,
+    Predictor,
+    Record,
+    text_items,
+)
 from perceiver_jax.data.tokenizer import MASK, NUM_RESERVED, Tokenizer, make, pad
 
 SUFFIXES = (".txt",)
@@ -48,19 +55,14 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
 def _items(
     paths: Sequence[pathlib.Path], lines: Sequence[bytes], *, texts: Sequence[str]
 ) -> Iterator[Item]:
-    found = [
-        *((str(path), path.stem, path.read_bytes()) for path in paths),
-        *((f"line {n}", f"line_{n}", line) for n, line in enumerate(lines, 1)),
-        *((f"text {n}", f"text_{n}", t.encode()) for n, t in enumerate(texts, 1)),
-    ]
-    for name, stem, data in found:
+    for item in text_items(paths, lines, texts=texts):
         try:
-            data.decode()
+            item.data.decode()
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{name} is no valid UTF-8: {error.reason} at byte {error.start}."
+                f"{item.name} is no valid UTF-8: {error.reason} at byte {error.start}."
             ) from error
-        yield Item(name, stem, data)
+        yield item
 
 
 def _windows(

@@ -73,8 +73,7 @@ class TextFiles:
             else pathlib.Path(name)
             for name in self._names
         ]
-        self._sizes = [file.stat().st_size for file in self._files]
-        spans = [-(-size // SPAN) for size in self._sizes]
+        spans = [-(-file.stat().st_size // SPAN) for file in self._files]
         self._ends = np.cumsum(spans)  # of each file's spans
         if len(self) == 0:
             raise ValueError(f"the {len(self._names)} files of {pattern!r} are empty")
@@ -95,7 +94,7 @@ class TextFiles:
             start = _line_start(stream, span * SPAN, limit)
             end = _line_start(stream, (span + 1) * SPAN, limit)
             stream.seek(start)
-            text = stream.read(max(0, end - start))
+            text = stream.read(end - start)
         if is_json:
             text = SEPARATOR.join(self._texts(text, number, start))
         return {"text": text, "name": f"{name} from byte {start}"}

@@ -1,4 +1,4 @@
-"""The GLUE benchmark without WNLI, as in Perceiver IO: data, metrics, submissions.
+"""The GLUE benchmark without WNLI, as in Perceiver IO: data, average, submissions.
 
 Wang et al., GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language
 Understanding, 2019.
@@ -7,16 +7,13 @@ Understanding, 2019.
 import codecs
 import dataclasses
 import difflib
-import functools
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
-import sklearn.metrics
 
 from perceiver_jax.data import tfds
 from perceiver_jax.data.labelled import LabelledText, LabelledTexts
@@ -37,7 +34,7 @@ class GlueTask:
       label_column: of the official files.
       class_names: the name of every class id, as in TFDS; none for a score.
       labels: how official files and the server write every class id.
-      metrics: names in `compute_metrics`; the first counts in the average.
+      metrics: names in perceiver_jax/scores.py; the first counts in the average.
       sections: endings of the evaluation splits; MNLI has two of each.
     """
 
@@ -284,47 +281,6 @@ def _parse_label(
         ) from error
 
 
-# Metrics: labels and predictions -> numbers.
-
-
-def _zero_if_constant(
-    correlation: Callable[[np.ndarray, np.ndarray], float],
-) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Returns the correlation, 0 where labels or predictions are all the same."""
-
-    def compute(labels: np.ndarray, predictions: np.ndarray) -> float:
-        # It is 0 / 0 there. A model that says the same of every example knows nothing
-        # of them, and NaN would hide that from averages and the best checkpoint.
-        if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
-            return 0.0
-        # In float32, SciPy warns of scores that lie close together.
-        return correlation(labels.astype(np.float64), predictions.astype(np.float64))
-
-    return compute
-
-
-_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "accuracy": sklearn.metrics.accuracy_score,
-    "f1": functools.partial(sklearn.metrics.f1_score, zero_division=0.0),
-    "matthews": _zero_if_constant(sklearn.metrics.matthews_corrcoef),
-    "pearson": _zero_if_constant(lambda x, y: scipy.stats.pearsonr(x, y).statistic),
-    "spearman": _zero_if_constant(lambda x, y: scipy.stats.spearmanr(x, y).statistic),
-}
-
-
-def compute_metrics(
-    names: Sequence[str], labels: np.ndarray, predictions: np.ndarray
-) -> dict[str, float]:
-    """Returns the metrics of these names, such as a task's.
-
-    Args:
-      names: of "accuracy", "f1" (of class 1), "matthews", "pearson", "spearman".
-      labels: [n] class ids or scores.
-      predictions: [n], of the same kind.
-    """
-    return {name: float(_METRICS[name](labels, predictions)) for name in names}
-
-
 def average(scores: Mapping[str, Sequence[float]]) -> float:
     """Returns the average over tasks as Perceiver IO's tables have it, 0 to 100.
 
@@ -332,8 +288,7 @@ def average(scores: Mapping[str, Sequence[float]]) -> float:
     count as much as one other task. The paper's average is over all of `TASKS`.
 
     Args:
-      scores: of every task, the first of its `metrics` on each validation split, as
-        `compute_metrics` gives it.
+      scores: of every task, the first of its `metrics` on each validation split.
     """
     return 100 * float(np.mean([np.mean(values) for values in scores.values()]))
 

@@ -1,0 +1,49 @@
+"""Metrics that are no means over examples, of a whole set's predictions.
+
+They are scikit-learn's and SciPy's, on the host.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import scipy.stats
+import sklearn.metrics
+
+
+def _zero_if_constant(
+    correlation: Callable[[np.ndarray, np.ndarray], float],
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Returns the correlation, 0 where labels or predictions are all the same."""
+
+    def compute(labels: np.ndarray, predictions: np.ndarray) -> float:
+        # It is 0 / 0 there. A model that says the same of every example knows nothing
+        # of them, and NaN would hide that from averages and the best checkpoint.
+        if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
+            return 0.0
+        # In float32, SciPy warns of scores that lie close together.
+        return correlation(labels.astype(np.float64), predictions.astype(np.float64))
+
+    return compute
+
+
+_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "accuracy": sklearn.metrics.accuracy_score,
+    "f1": functools.partial(sklearn.metrics.f1_score, zero_division=0.0),
+    "matthews": _zero_if_constant(sklearn.metrics.matthews_corrcoef),
+    "pearson": _zero_if_constant(lambda x, y: scipy.stats.pearsonr(x, y).statistic),
+    "spearman": _zero_if_constant(lambda x, y: scipy.stats.spearmanr(x, y).statistic),
+}
+
+
+def compute(
+    names: Sequence[str], labels: np.ndarray, predictions: np.ndarray
+) -> dict[str, float]:
+    """Returns the metrics of these names.
+
+    Args:
+      names: of "accuracy", "f1" (of class 1), "matthews", "pearson", "spearman".
+      labels: [n] class ids or scores.
+      predictions: [n], of the same kind.
+    """
+    return {name: float(_METRICS[name](labels, predictions)) for name in names}
