@@ -132,18 +132,23 @@ class MultiHeadAttention(hk.Module):
         return x.reshape(*x.shape[:-1], self.num_heads, -1)
 
     def _project_after(self, query, inputs, channels):
-        head_channels = channels // self.num_heads
-        return _project_after(query.shape[1], inputs.shape[-1], head_channels)
+        return _project_after(
+            query.shape[1], *inputs.shape[1:], channels // self.num_heads
+        )
 
 
-def _project_after(num_queries: int, in_channels: int, head_channels: int) -> bool:
+def _project_after(
+    num_queries: int, num_inputs: int, in_channels: int, head_channels: int
+) -> bool:
     """Whether it takes fewer FLOPs to project the N queries than the M inputs.
 
-    (q W) x = q (W x): with few wide heads, as in the papers' one-headed
-    cross-attention, the [M, head_channels] keys and values need never be made.
-    Compared per input and head: N C against N d + C d.
+    (q W) x = q (W x): with few wide heads and few queries, as in the papers' one-headed
+    encoder, the [M, head_channels] keys and values need never be made. Compared for
+    each head: N C d + N M C against M C d + N M d.
     """
-    return num_queries * in_channels < (num_queries + in_channels) * head_channels
+    after = num_queries * in_channels * (head_channels + num_inputs)
+    before = num_inputs * head_channels * (in_channels + num_queries)
+    return after < before
 
 
 @dataclasses.dataclass
