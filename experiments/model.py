@@ -68,6 +68,8 @@ def make_decoder(
         ),
         output_channels,
         zero_output,
+        model.query_block,
+        model.remat,
     )
 
 

@@ -1,8 +1,7 @@
 """Softmax attention that holds no [N, M] array longer than it must.
 
-Keys are visited in blocks with an online softmax, forward and backward, and queries in
-blocks of their own; a small number of either is one block. This is the one place that
-decides how attention is computed.
+Keys are visited in blocks with an online softmax, forward and backward; a small number
+is one block. This is the one place that decides how attention is computed.
 """
 
 import functools
@@ -11,19 +10,17 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from perceiver_jax import stack
+from perceiver_jax import blocks, stack
 
 # Keys are visited in blocks of about this many once there are at least two blocks:
 # the [N, M] score matrix is then never held. Larger inputs became both faster and
 # smaller with it on CPU; below that, one dense product wins.
 KEY_BLOCK = 4096
 
-# The same for queries, as of a decoder with an output for every pixel.
-QUERY_BLOCK = 16384
-
 _LOWEST = -1e30  # the score of a masked key: finite, as -inf - -inf is not a number
 
 
+@jax.custom_vjp
 def attend(
     query: jax.Array,
     key: jax.Array,
@@ -45,17 +42,6 @@ def attend(
     Returns:
       [B, N, heads, e]. Rows with no key left are zero.
     """
-    num_queries = query.shape[1]
-    num_blocks = _num_blocks(num_queries, QUERY_BLOCK)
-    if num_blocks == 1:
-        return _attend(query, key, value, key_mask)
-    blocks = _split(query, num_blocks)
-    outputs = jax.lax.map(lambda block: _attend(block, key, value, key_mask), blocks)
-    return _join(outputs, num_queries)
-
-
-@jax.custom_vjp
-def _attend(query, key, value, key_mask):
     return _attend_forward(query, key, value, key_mask)[0]
 
 
@@ -96,8 +82,8 @@ def _attend_forward(query, key, value, key_mask):
         jnp.zeros((batch, heads, queries), jnp.float32),
         jnp.zeros((batch, queries, heads, value.shape[-1]), jnp.float32),
     )
-    blocks = _to_blocks(key, value, key_mask)
-    (largest, total, mixed), _ = _scan_blocks(visit, start, blocks)
+    parts = _to_blocks(key, value, key_mask)
+    (largest, total, mixed), _ = _scan_blocks(visit, start, parts)
     total = jnp.where(total > 0, total, 1.0)  # rows without keys stay zero
     outputs = (mixed / _as_column(total)).astype(value.dtype)
     # A layer that is recomputed in the backward pass keeps these two.
@@ -136,13 +122,13 @@ def _attend_backward(saved, grad):
         )
 
     start = jnp.zeros(query.shape, jnp.float32)
-    blocks = _to_blocks(key, value, key_mask)
-    query_grad, key_value_grads = _scan_blocks(visit, start, blocks)
-    key_grad, value_grad = (_join(x, key.shape[1]) for x in key_value_grads)
+    parts = _to_blocks(key, value, key_mask)
+    query_grad, key_value_grads = _scan_blocks(visit, start, parts)
+    key_grad, value_grad = (blocks.join(x, key.shape[1]) for x in key_value_grads)
     return query_grad.astype(query.dtype), key_grad, value_grad, None
 
 
-_attend.defvjp(_attend_forward, _attend_backward)
+attend.defvjp(_attend_forward, _attend_backward)
 
 
 def _scores(query, key, key_mask):
@@ -154,42 +140,20 @@ def _scores(query, key, key_mask):
     return jnp.where(key_mask[:, None, None, :], scores, _LOWEST)
 
 
-def _num_blocks(length: int, longest: int) -> int:
-    """The fewest blocks of at most `longest`, preferring not to need padding."""
-    if length < 2 * longest:
-        return 1
-    fewest = -(-length // longest)
-    even = (n for n in range(fewest, 2 * fewest) if length % n == 0)
-    return next(even, fewest)
-
-
 def _to_blocks(key, value, key_mask):
     """Splits [B, M, ...] into [blocks, B, M / blocks, ...], masking what it pads."""
-    num_blocks = _num_blocks(key.shape[1], KEY_BLOCK)
-    if key.shape[1] % num_blocks and key_mask is None:
+    count = blocks.count(key.shape[1], KEY_BLOCK)
+    if key.shape[1] % count and key_mask is None:
         key_mask = jnp.ones(key.shape[:2], bool)
-    split = functools.partial(_split, num_blocks=num_blocks)
+    split = functools.partial(blocks.split, count=count)
     return jax.tree.map(split, (key, value, key_mask))
 
 
-def _split(x, num_blocks):
-    """[B, length, ...] to [blocks, B, length / blocks, ...], padded with zeros."""
-    padding = -x.shape[1] % num_blocks
-    x = jnp.pad(x, [(0, 0), (0, padding)] + [(0, 0)] * (x.ndim - 2))
-    return jnp.moveaxis(x.reshape(x.shape[0], num_blocks, -1, *x.shape[2:]), 1, 0)
-
-
-def _join(blocks, length):
-    """The inverse of `_split`."""
-    joined = jnp.moveaxis(blocks, 0, 1)
-    return joined.reshape(joined.shape[0], -1, *joined.shape[3:])[:, :length]
-
-
-def _scan_blocks(visit, carry, blocks):
+def _scan_blocks(visit, carry, parts):
     """lax.scan, without a loop where there is one block."""
-    if blocks[0].shape[0] > 1:
-        return jax.lax.scan(visit, carry, blocks)
-    carry, outputs = visit(carry, jax.tree.map(lambda x: x[0], blocks))
+    if parts[0].shape[0] > 1:
+        return jax.lax.scan(visit, carry, parts)
+    carry, outputs = visit(carry, jax.tree.map(lambda x: x[0], parts))
     return carry, jax.tree.map(lambda x: x[None], outputs)
 
 

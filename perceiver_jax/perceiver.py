@@ -13,7 +13,7 @@ from collections.abc import Callable
 import haiku as hk
 import jax
 
-from perceiver_jax import attention, position, stack
+from perceiver_jax import attention, blocks, position, stack
 
 Latents = jax.Array
 # Modules are made where they are used, so that their names tell where they sit.
@@ -158,11 +158,17 @@ def _module(make: Callable[[], Callable], share: bool) -> Callable:
 
 @dataclasses.dataclass
 class Decoder(hk.Module):
-    """Output queries cross-attend to the latents (Perceiver IO, section 3.2)."""
+    """Output queries cross-attend to the latents (Perceiver IO, section 3.2).
+
+    Queries know nothing of each other, so many of them are decoded in blocks: then only
+    inputs and outputs have an array as long as all of them.
+    """
 
     cross_attention: MakeCrossAttention
     output_channels: int | None = None  # a final linear map; none by default
     zero_output: bool = False  # start from outputs of zero (optical flow)
+    query_block: int = 0  # queries of a block, at most; 0: all in one
+    remat: bool = False  # recompute each block in the backward pass
     name: str | None = None
 
     def __call__(
@@ -176,14 +182,28 @@ class Decoder(hk.Module):
 
         query_mask [B, O] is true for valid queries; the others attend to nothing.
         """
-        outputs = self.cross_attention()(
-            queries, latents, None, query_mask, is_training=is_training
-        )
-        if self.output_channels is None:
-            return outputs
-        return attention.Projection(
-            self.output_channels, self.zero_output, name="output"
-        )(outputs)
+        cross_attention = self.cross_attention()
+        project = None
+        if self.output_channels is not None:
+            project = attention.Projection(
+                self.output_channels, self.zero_output, name="output"
+            )
+
+        def decode(block):
+            outputs = cross_attention(
+                block[0], latents, None, block[1], is_training=is_training
+            )
+            return outputs if project is None else project(outputs)
+
+        num_queries = queries.shape[1]
+        count = blocks.count(num_queries, self.query_block or num_queries)
+        if count == 1 or hk.running_init():  # in a loop no parameters can be made
+            return decode((queries, query_mask))
+        if self.remat:
+            decode = stack.remat(decode)
+        split = functools.partial(blocks.split, count=count)
+        parts = jax.tree.map(split, (queries, query_mask))
+        return blocks.join(hk.map(decode, parts), num_queries)
 
 
 @dataclasses.dataclass

@@ -1,10 +1,9 @@
 """Positions are features, not architecture: coordinates, Fourier features, tables.
 
-Fourier features are made once per shape on the host in float64: in float32 they are
-off by 1e-4 at the frequencies of an image and by 1e-2 at those of audio.
+Fourier features are made on the host in float64: in float32 they are off by 1e-4 at the
+frequencies of an image and by 1e-2 at those of audio.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -56,15 +55,6 @@ def fourier_features(
     return np.concatenate(features, axis=-1).astype(np.float32)
 
 
-@functools.lru_cache(maxsize=8)
-def grid_fourier_features(
-    shape: tuple[int, ...], num_bands: int, max_resolution: tuple[int, ...]
-) -> np.ndarray:
-    """Returns the features [prod(shape), d (2K + 1)] of an array's cells, cached."""
-    features = fourier_features(coordinates(shape), num_bands, max_resolution)
-    return features.reshape(math.prod(shape), -1)
-
-
 class FourierPosition(hk.Module):
     """Fourier features of an array's own coordinates; any shape works."""
 
@@ -80,9 +70,32 @@ class FourierPosition(hk.Module):
 
     def __call__(self, shape: Sequence[int]) -> jax.Array:
         """Returns [prod(shape), d (2K + 1)] float32."""
-        return jnp.asarray(
-            grid_fourier_features(tuple(shape), self.num_bands, self.max_resolution)
+        return grid_fourier_features(shape, self.num_bands, self.max_resolution)
+
+
+def grid_fourier_features(
+    shape: Sequence[int], num_bands: int, max_resolution: Sequence[int]
+) -> jax.Array:
+    """Returns the `fourier_features` of an array's cells, [prod(shape), d (2K + 1)].
+
+    A program that it is part of holds them as one small table for each dimension.
+    """
+    if len(max_resolution) != len(shape):
+        raise ValueError(
+            f"max_resolution {tuple(max_resolution)} needs one entry for each of the "
+            f"{len(shape)} dimensions."
         )
+    parts: list[list[jax.Array]] = [[], [], []]  # positions, sines, cosines
+    for axis, (length, resolution) in enumerate(zip(shape, max_resolution)):
+        table = fourier_features(coordinates([length]), num_bands, [resolution])
+        ends = [1, 1 + num_bands]
+        for part, columns in zip(parts, np.split(table, ends, axis=1)):
+            place = [1] * len(shape) + [columns.shape[1]]
+            place[axis] = length
+            wide = jnp.asarray(columns).reshape(place)
+            part.append(jnp.broadcast_to(wide, (*shape, columns.shape[1])))
+    features = jnp.concatenate([x for part in parts for x in part], axis=-1)
+    return features.reshape(math.prod(shape), -1)
 
 
 class LearnedPosition(hk.Module):

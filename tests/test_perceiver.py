@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxprs import all_shapes, count_equations
 
 from configs import digits
 from configs import imagenet as configs
@@ -366,15 +367,6 @@ def test_passes_of_a_shared_layer_drop_different_values():
     np.testing.assert_allclose((outputs != 0).mean(), 1 / 8, atol=0.03)
 
 
-def count_equations(jaxpr):
-    inner = [
-        count_equations(sub)
-        for equation in jaxpr.eqns
-        for sub in jax.extend.core.jaxprs_in_params(equation.params)
-    ]
-    return len(jaxpr.eqns) + sum(inner)
-
-
 @pytest.mark.parametrize("shared", [True, False])
 def test_traces_do_not_grow_with_depth(shared):
     latents, inputs = normal(1, 3, WIDTH), normal(1, 5, CHANNELS, seed=1)
@@ -503,6 +495,45 @@ def test_masked_inputs_and_queries_do_not_reach_the_outputs_of_others():
     noise = np.where(query_mask[..., None], queries, 100.0)
     same = apply(inputs, noise, input_mask, query_mask)
     np.testing.assert_array_equal(same[query_mask], outputs[query_mask])
+
+
+@pytest.mark.parametrize("num_queries", [32, 37])  # with and without padding
+@pytest.mark.parametrize("remat", [False, True])
+def test_decoding_in_blocks_changes_nothing_but_memory(num_queries, remat):
+    """Neither outputs nor gradients; and no array of all queries by all latents."""
+
+    def decode(latents, queries, mask, query_block):
+        cross_attention = functools.partial(attention.CrossAttention, num_heads=2)
+        decoder = perceiver.Decoder(
+            cross_attention, 3, query_block=query_block, remat=remat
+        )
+        return decoder(latents, queries, mask)
+
+    latents, queries = normal(2, 24, 8), normal(2, num_queries, 6, seed=1)
+    mask = np.arange(num_queries) < np.array([[num_queries], [20]])
+    module = hk.without_apply_rng(hk.transform(decode))
+    params = random_params_of(module, latents, queries, mask, 0)
+
+    def loss(params, latents, queries, query_block):
+        outputs = module.apply(params, latents, queries, mask, query_block)
+        return (outputs**2).sum(), outputs
+
+    gradient = jax.grad(loss, (0, 1, 2), has_aux=True)
+    compiled = jax.jit(gradient, static_argnums=3)
+    whole, in_blocks = (compiled(params, latents, queries, n) for n in (0, 8))
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, atol=1e-4, rtol=1e-4),
+        whole,
+        in_blocks,
+    )
+
+    def largest(query_block):
+        traced = jax.make_jaxpr(gradient, static_argnums=3)
+        shapes = all_shapes(traced(params, latents, queries, query_block).jaxpr)
+        return max(map(np.prod, shapes))
+
+    scores = 2 * 2 * num_queries * 24
+    assert largest(8) < scores <= largest(0)
 
 
 def test_mean_pool_is_a_linear_map_of_the_mean_latent():

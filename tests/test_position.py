@@ -51,7 +51,9 @@ def test_grid_is_flattened_with_the_last_axis_fastest():
 
 def test_features_at_audio_frequencies_are_exact_where_float32_is_not():
     length, num_bands = 30720, 192
-    features = position.grid_fourier_features((length,), num_bands, (length,))
+    features = np.asarray(
+        position.grid_fourier_features((length,), num_bands, (length,))
+    )
     cells = np.arange(length, dtype=np.longdouble)
     x = (2 * cells / (length - 1) - 1)[:, None]
     bands = 1 + np.arange(num_bands, dtype=np.longdouble) * (length / 2 - 1) / 191
