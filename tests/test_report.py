@@ -9,7 +9,7 @@ from PIL import Image
 
 from configs import digits
 from experiments import attention_pictures
-from scripts import report
+from experiments.reports import imagenet as report
 
 
 def test_report_of_a_run_shows_curves_predictions_confusion_and_attention(

@@ -1,10 +1,7 @@
-"""Pictures of a finished or running image classifier: WORKDIR/report/index.md.
-
-    python scripts/report.py --workdir=/tmp/digits
-    python scripts/report.py --workdir=/tmp/digits --step=best
+"""The report of an image classifier, of any data and with any stem.
 
 Learning curves, predictions and mistakes, the confusion matrix, and what the encoder's
-latents attend to. For runs of the imagenet task with any data and any stem.
+latents attend to.
 """
 
 import functools
@@ -15,13 +12,13 @@ from collections.abc import Sequence
 
 import haiku as hk
 import jax
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import attention_pictures, imagenet, restore
 from experiments.attention_pictures import ENCODER, save, show_image
+from experiments.reports import Curve, Report, Section, draw_curves
 from perceiver_jax import evaluation, inspection, writer
 from perceiver_jax.task import Task
 
@@ -29,7 +26,7 @@ NUM_EXAMPLES = 16  # images shown with their predictions, and as many mistakes
 NUM_ATTENDED = 4  # images shown with attention maps
 NUM_LATENTS = 6
 MAX_CLASSES = 20  # in the confusion matrix
-TRAIN, TEST, RIGHT, WRONG = "#8fa9bf", "#1f5a8a", "#2e7d4f", "#b3402e"
+RIGHT, WRONG = "#2e7d4f", "#b3402e"  # colours
 
 
 # What is shown.
@@ -71,26 +68,6 @@ def confusion(
 
 
 # How it is drawn.
-
-
-def draw_curves(rows: Sequence[dict[str, float]]) -> Figure:
-    """Loss and top-1 accuracy over the steps of training."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    for ax, name, title, scale, place in (
-        (axes[0], "loss", "Loss", 1, "upper right"),
-        (axes[1], "top1", "Accuracy (top-1, %)", 100, "lower right"),
-    ):
-        for kind, colour, style in (("train", TRAIN, "-"), ("test", TEST, "o-")):
-            key = f"{kind}/{name}"
-            points = [(row["step"], scale * row[key]) for row in rows if key in row]
-            if points:
-                label = f"{kind}, last {points[-1][1]:.3g}"
-                ax.plot(*zip(*points), style, color=colour, label=label, markersize=4)
-        ax.set(title=title, xlabel="Step")
-        ax.grid(alpha=0.25)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False, loc=place)
-    return figure
 
 
 def shorten(name: str) -> str:
@@ -167,8 +144,10 @@ def encoder_maps(
     return attention_pictures.image_grid(model, maps, images.shape[1:3])
 
 
-def draw_all(restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.Path):
-    """Writes the pictures; returns the test metrics, and a caption for each picture."""
+def make_report(
+    restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.Path
+) -> Report:
+    """Writes the pictures into the folder."""
     names = imagenet.load_splits(restored.config.data).class_names
     task, forward = restored.make_task()
     evaluate = evaluation.make_evaluate(task, forward, restored.parallel)
@@ -181,7 +160,16 @@ def draw_all(restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.
     attended = sorted(np.unique(label, return_index=True)[1])[:NUM_ATTENDED]
     images = read_images(task, [*shown, *attended])
 
-    save(draw_curves(writer.read_metrics(workdir)), folder / "loss_curve.png")
+    curves = draw_curves(
+        writer.read_metrics(workdir),
+        [
+            Curve("Loss", {"train": "train/loss", "test": "test/loss"}),
+            Curve(
+                "Accuracy (top-1, %)", {"train": "train/top1", "test": "test/top1"}, 100
+            ),
+        ],
+    )
+    save(curves, folder / "loss_curve.png")
     examples = draw_examples(
         [images[i] for i in shown],
         [names[label[i]] for i in shown],
@@ -198,57 +186,33 @@ def draw_all(restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.
         pixels, maps, attention_pictures.choose_latents(maps, NUM_LATENTS)
     )
     save(attention, folder / "attention.png")
-    return found.metrics, {
-        "loss_curve.png": "Training numbers are means over the augmented images since "
-        "the last one; test numbers are of the whole test set.",
-        "predictions.png": f"There are {len(mistakes)} mistakes among "
-        f"{len(label)} test images.",
-        "confusion_matrix.png": f"Test images of {len(classes)} of the {len(names)} "
-        "classes, those with the most mistakes. Colour is the share of the true class.",
-        "attention.png": "The encoder's cross-attention: how much of each cell of the "
-        f"{maps.shape[2]} x {maps.shape[3]} feature map a latent takes. Every map has "
-        "its own scale, and heads are averaged. Shown are latents that look at few "
-        "places, each at others.",
-    }
-
-
-def write_index(
-    path: pathlib.Path,
-    checkpoint: pathlib.Path,
-    metrics: dict[str, float],
-    captions: dict[str, str],
-) -> None:
-    """Writes the page that shows the pictures."""
-    titles = {
-        "loss_curve.png": "Learning curves",
-        "predictions.png": "Predictions",
-        "confusion_matrix.png": "Confusion matrix",
-        "attention.png": "Attention",
-    }
-    lines = [f"# Step {checkpoint.name} of {checkpoint.parent.parent}", ""]
-    lines += ["| metric | value |", "|---|---|"]
-    lines += [f"| {name} | {value:.4g} |" for name, value in metrics.items()]
-    for file, title in titles.items():
-        lines += ["", f"## {title}", "", captions[file], "", f"![{title}]({file})"]
-    path.write_text("\n".join(lines) + "\n")
-
-
-def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
-    """Writes WORKDIR/report."""
-    restore.no_arguments(arguments)
-    if restored.config.task != "imagenet":
-        raise ValueError(
-            f"{restored.folder} is of task '{restored.config.task}': this report is "
-            "for image classifiers, task 'imagenet'."
-        )
-    matplotlib.use("Agg")
-    workdir = restored.folder.parent.parent
-    folder = workdir / "report"
-    folder.mkdir(exist_ok=True)
-    metrics, captions = draw_all(restored, workdir, folder)
-    write_index(folder / "index.md", restored.folder, metrics, captions)
-    print(f"Report: {folder / 'index.md'}")
-
-
-if __name__ == "__main__":
-    restore.run(main)
+    return Report(
+        found.metrics,
+        [
+            Section(
+                "Learning curves",
+                "loss_curve.png",
+                "Training numbers are means over the augmented images since the last "
+                "one; test numbers are of the whole test set.",
+            ),
+            Section(
+                "Predictions",
+                "predictions.png",
+                f"There are {len(mistakes)} mistakes among {len(label)} test images.",
+            ),
+            Section(
+                "Confusion matrix",
+                "confusion_matrix.png",
+                f"Test images of {len(classes)} of the {len(names)} classes, those "
+                "with the most mistakes. Colour is the share of the true class.",
+            ),
+            Section(
+                "Attention",
+                "attention.png",
+                "The encoder's cross-attention: how much of each cell of the "
+                f"{maps.shape[2]} x {maps.shape[3]} feature map a latent takes. Every "
+                "map has its own scale, and heads are averaged. Shown are latents that "
+                "look at few places, each at others.",
+            ),
+        ],
+    )

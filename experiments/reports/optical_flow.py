@@ -1,0 +1,58 @@
+"""The report of a model of optical flow: curves, and pairs of every held-out set."""
+
+import pathlib
+
+from PIL import Image
+
+from experiments import restore
+from experiments.attention_pictures import save
+from experiments.reports import Curve, Report, Section, draw_curves
+from perceiver_jax import evaluation, writer
+
+
+def make_report(
+    restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.Path
+) -> Report:
+    """Writes the pictures into the folder."""
+    task, forward = restored.make_task()
+    evaluate = evaluation.make_evaluate(task, forward, restored.parallel)
+    found = evaluate(restored.variables).metrics
+    sets = list(task.eval_data)
+    curves = draw_curves(
+        writer.read_metrics(workdir),
+        [
+            Curve(
+                "End-point error (pixels)",
+                {"train": "train/epe"} | {name: f"{name}/epe" for name in sets},
+            ),
+            Curve(
+                "Off by more than 1 pixel (%)",
+                {"train": "train/outliers_1px"}
+                | {name: f"{name}/outliers_1px" for name in sets},
+                100,
+            ),
+        ],
+    )
+    save(curves, folder / "loss_curve.png")
+    sections = [
+        Section(
+            "Learning curves",
+            "loss_curve.png",
+            "Training numbers are means over the augmented pairs since the last one; "
+            "the others are of whole held-out sets.",
+        )
+    ]
+    sample = evaluation.make_samples(task, forward, restored.parallel)
+    for name, picture in sample(restored.variables).pictures.items():
+        held_out = name.partition("/")[0]
+        Image.fromarray(picture).save(folder / f"{held_out}.png")
+        sections.append(
+            Section(
+                f"First pairs of {held_out}",
+                f"{held_out}.png",
+                "Hue is the direction of the flow and saturation its length, at one "
+                "scale in a row; arrows go where pixels go. Errors are blue below 3 "
+                "pixels and red above; black where the flow is not known.",
+            )
+        )
+    return Report(found, sections)
