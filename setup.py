@@ -29,6 +29,7 @@ setuptools.setup(
         "ml-dtypes>=0.5",
         "ml-collections>=1.0",
         "numpy>=2.0",
+        "opencv-python-headless>=4.10",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.30",
         "pillow>=11",

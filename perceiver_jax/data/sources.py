@@ -58,6 +58,25 @@ class ArraySource:
         return {name: array[index] for name, array in self._arrays.items()}
 
 
+class Kept:
+    """A source that keeps in memory what it has read or made once."""
+
+    def __init__(self, source: Source):
+        """Keeps the examples of `source`, which must not change."""
+        self._source = source
+        self._kept: dict[int, Example] = {}
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Example:
+        """The example at `index`."""
+        if index not in self._kept:
+            self._kept[index] = self._source[index]
+        return self._kept[index]
+
+
 class FolderSource:
     """Image files in one folder per class: `root/CLASS/IMAGE`.
 

@@ -1,38 +1,59 @@
-"""Optical flow on the host: .flo files, colours, and frames larger than the model's."""
+"""Files of optical flow: Middlebury's .flo, .pfm, and KITTI's 16-bit .png.
 
-import itertools
+Flow is [H, W, 2] float32 in pixels, x then y, and comes with `valid` [H, W] bool: where
+the file knows it. What comes back is what was written, to the bit; KITTI's format has
+steps of 1/64 pixel.
+"""
+
 import pathlib
-from collections.abc import Callable, Iterator
 
+import cv2
 import numpy as np
 
 _MAGIC = np.float32(202021.25)  # first number of every .flo file
 _MAX_SIDE = 100_000  # of a frame that a .flo file may claim
-
-MIN_OVERLAP = 20  # pixels that neighbouring tiles share at least (released model)
-
-
-def write_flo(path: pathlib.Path, flow: np.ndarray) -> None:
-    """Writes flow [H, W, 2] in pixels as a Middlebury .flo file."""
-    height, width, _ = flow.shape
-    with path.open("wb") as file:
-        file.write(_MAGIC.astype("<f4").tobytes())
-        file.write(np.array([width, height], "<i4").tobytes())
-        file.write(flow.astype("<f4").tobytes())
+_UNKNOWN = 1e9  # larger numbers in a .flo file mean that flow is not known
+_KITTI_ZERO, _KITTI_STEPS = 2**15, 64  # of a .png: its 0, and its steps in a pixel
 
 
-def read_flo(path: pathlib.Path) -> np.ndarray:
-    """Reads a Middlebury .flo file.
+def read_flow(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a flow file of any of the three formats, told by its suffix.
 
     Returns:
-      [H, W, 2] float32: x and y displacement in pixels.
+      flow [H, W, 2] float32, and valid [H, W] bool. Flow is 0 where it is not valid in
+      a .png, and as the file has it in others; it may hold NaN.
 
     Raises:
-      ValueError: it is no .flo file, or a truncated one.
+      FileNotFoundError: there is no such file.
+      ValueError: it is damaged, truncated, or in another format than its suffix says.
     """
+    return _format_of(path)[0](path)
+
+
+def write_flow(
+    path: pathlib.Path, flow: np.ndarray, valid: np.ndarray | None = None
+) -> None:
+    """Writes flow [H, W, 2] as a file of the format that its suffix says.
+
+    Args:
+      path: .flo, .pfm or .png.
+      flow: in pixels. A .png holds -512 to 511.98.
+      valid: [H, W]; everywhere by default. A .pfm can't tell.
+
+    Raises:
+      ValueError: an unknown suffix; flow or `valid` that the format can't hold.
+    """
+    if flow.ndim != 3 or flow.shape[-1] != 2:
+        raise ValueError(f"{path}: flow is [H, W, 2], got {list(flow.shape)}.")
+    if valid is None:
+        valid = np.ones(flow.shape[:2], bool)
+    _format_of(path)[1](path, flow, valid)
+
+
+def _read_flo(path):
     data = path.read_bytes()
     if len(data) < 12 or np.frombuffer(data, "<f4", 1)[0] != _MAGIC:
-        raise ValueError(f"{path} is no .flo file.")
+        raise ValueError(f"{path} is no .flo file: its first bytes are {data[:4]!r}.")
     width, height = (int(n) for n in np.frombuffer(data, "<i4", 2, 4))
     sane = 0 < width < _MAX_SIDE and 0 < height < _MAX_SIDE
     if not sane or len(data) != 12 + 8 * width * height:
@@ -40,105 +61,79 @@ def read_flo(path: pathlib.Path) -> np.ndarray:
             f"{path} says {height}x{width} pixels and has {len(data)} bytes: it is "
             "damaged or truncated."
         )
-    return np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2).copy()
+    flow = np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2).copy()
+    return flow, ~(np.abs(flow) > _UNKNOWN).any(-1)  # NaN is no word for unknown
 
 
-# Steps from each colour of the wheel to the next: red, yellow, green, cyan, blue,
-# magenta and back (Baker et al., A Database and Evaluation Methodology for Optical
-# Flow, 2011).
-_STEPS = (15, 6, 4, 11, 13, 6)
-_CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))
+def _write_flo(path, flow, valid):
+    height, width, _ = flow.shape
+    flow = np.where(valid[..., None], flow, 10 * _UNKNOWN)
+    with path.open("wb") as file:
+        file.write(_MAGIC.astype("<f4").tobytes())
+        file.write(np.array([width, height], "<i4").tobytes())
+        file.write(flow.astype("<f4").tobytes())
 
 
-def _color_wheel() -> np.ndarray:
-    corners = np.array([*_CORNERS, _CORNERS[0]], np.float64)
-    parts = [
-        start + (end - start) * np.floor(255 * np.arange(steps) / steps)[:, None] / 255
-        for start, end, steps in zip(corners, corners[1:], _STEPS)
-    ]
-    return np.concatenate(parts)
+def _read_pfm(path):
+    pixels = _decode(path)
+    if pixels.dtype != np.float32 or pixels.ndim != 3:
+        raise ValueError(f"{path} is no .pfm file of three channels, as flow has.")
+    return np.ascontiguousarray(pixels[..., :0:-1]), np.ones(pixels.shape[:2], bool)
 
 
-def to_colors(flow: np.ndarray, largest: float | None = None) -> np.ndarray:
-    """Returns flow as Middlebury colours: hue is direction, saturation is length.
-
-    Args:
-      flow: [H, W, 2] in pixels.
-      largest: length that is fully saturated, longer ones are darkened; the longest
-        of this flow by default.
-
-    Returns:
-      [H, W, 3] uint8; white where nothing moves.
-    """
-    wheel = _color_wheel()
-    length = np.linalg.norm(flow.astype(np.float64), axis=-1)
-    length = length / max(largest or float(length.max()), 1e-9)
-    angle = np.arctan2(-flow[..., 1], -flow[..., 0]) / np.pi  # -1 to 1
-    place = (angle + 1) / 2 * (len(wheel) - 1)
-    low = np.floor(place).astype(int)
-    share = (place - low)[..., None]
-    hue = wheel[low] * (1 - share) + wheel[(low + 1) % len(wheel)] * share
-    inside = 1 - length[..., None] * (1 - hue)
-    color = np.where(length[..., None] <= 1, inside, 0.75 * hue)
-    return np.floor(255 * color).astype(np.uint8)
+def _write_pfm(path, flow, valid):
+    if not valid.all():
+        raise ValueError(f"{path}: a .pfm file can't tell where flow is not valid.")
+    # OpenCV has channels in the order blue, green, red.
+    _encode(path, np.dstack([np.zeros_like(flow[..., 0]), flow[..., ::-1]]), np.float32)
 
 
-def tile_starts(length: int, tile: int) -> list[int]:
-    """Returns where tiles start along an axis, the last one flush with its end.
-
-    They overlap by MIN_OVERLAP at least, or half a tile if that is less.
-
-    Raises:
-      ValueError: the axis is shorter than a tile.
-    """
-    if length < tile:
-        raise ValueError(f"{length} pixels are fewer than a tile of {tile}.")
-    starts = range(0, length - tile, tile - min(MIN_OVERLAP, tile // 2))
-    return [*starts, length - tile]
-
-
-def tiles(
-    shape: tuple[int, int], tile: tuple[int, int]
-) -> Iterator[tuple[slice, slice]]:
-    """Yields the rows and columns of every tile of an image."""
-    rows, columns = (tile_starts(*sizes) for sizes in zip(shape, tile))
-    for row, column in itertools.product(rows, columns):
-        yield slice(row, row + tile[0]), slice(column, column + tile[1])
-
-
-def blend_tiles(
-    frames: np.ndarray,
-    tile: tuple[int, int],
-    predict: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """Returns the flow of frames of any size from a model of one size.
-
-    Where tiles overlap their flows are averaged, each weighted by the distance to its
-    tile's nearest edge (Perceiver IO, appendix H).
-
-    Args:
-      frames: [2, H, W, 3].
-      tile: height and width of what `predict` takes.
-      predict: [2, *tile, 3] -> [*tile, 2].
-
-    Returns:
-      [H, W, 2] float32.
-
-    Raises:
-      ValueError: the frames are smaller than a tile.
-    """
-    height, width = frames.shape[1:3]
-    if height < tile[0] or width < tile[1]:
+def _read_kitti(path):
+    pixels = _decode(path)
+    if pixels.dtype != np.uint16 or pixels.shape[2:] != (3,):
         raise ValueError(
-            f"Frames of {height}x{width} pixels are smaller than the model's "
-            f"{tile[0]}x{tile[1]}: enlarge them first."
+            f"{path} is {pixels.dtype} {list(pixels.shape)}, but KITTI's flow is a "
+            "16-bit .png of three channels: was it saved anew by another program?"
         )
-    distances = (np.minimum(np.arange(n) + 1, n - np.arange(n)) for n in tile)
-    weight = np.minimum.outer(*distances).astype(np.float32)[..., None]
-    total = np.zeros((height, width, 2), np.float32)
-    weights = np.zeros((height, width, 1), np.float32)
-    for rows, columns in tiles((height, width), tile):
-        flow = predict(frames[:, rows, columns])
-        total[rows, columns] += weight * flow
-        weights[rows, columns] += weight
-    return total / weights
+    valid = pixels[..., 0] > 0
+    steps = pixels[..., :0:-1].astype(np.float32) - _KITTI_ZERO
+    return np.where(valid[..., None], steps / _KITTI_STEPS, np.float32(0)), valid
+
+
+def _write_kitti(path, flow, valid):
+    steps = np.rint(np.where(valid[..., None], flow, 0) * _KITTI_STEPS) + _KITTI_ZERO
+    if not ((steps >= 0) & (steps < 2**16)).all():
+        raise ValueError(
+            f"{path}: KITTI's format holds -512 to 511.98 pixels, but flow reaches "
+            f"from {flow[valid].min()} to {flow[valid].max()}."
+        )
+    _encode(path, np.dstack([valid, steps[..., ::-1]]), np.uint16)
+
+
+def _decode(path):
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    try:
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    except cv2.error as error:
+        raise ValueError(f"{path} can't be decoded: {error}") from error
+    if pixels is None:
+        raise ValueError(f"{path} is damaged, truncated or no {path.suffix} file.")
+    return pixels
+
+
+def _encode(path, pixels, dtype):
+    _, data = cv2.imencode(path.suffix, np.ascontiguousarray(pixels, dtype))
+    path.write_bytes(data.tobytes())
+
+
+_FORMATS = {
+    ".flo": (_read_flo, _write_flo),
+    ".pfm": (_read_pfm, _write_pfm),
+    ".png": (_read_kitti, _write_kitti),
+}
+
+
+def _format_of(path):
+    if path.suffix not in _FORMATS:
+        raise ValueError(f"{path} is no flow file: use {', '.join(_FORMATS)}.")
+    return _FORMATS[path.suffix]

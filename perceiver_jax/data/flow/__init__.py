@@ -1,0 +1,1 @@
+"""Optical flow on the host: files, datasets, rendered pairs, augmentation, pictures."""

@@ -1,0 +1,302 @@
+"""Datasets of optical flow as they are distributed, unpacked into one folder each.
+
+An example is a pair of pairs.py, with "occluded" where the dataset says it. Test sets
+have frames only: their pairs are not valid anywhere.
+"""
+
+import pathlib
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from perceiver_jax.data import image
+from perceiver_jax.data.flow import files
+from perceiver_jax.data.sources import Example
+
+
+class Paths(NamedTuple):
+    """The files of one pair.
+
+    Attributes:
+      first: the frame that flow starts in.
+      second: the frame that it ends in.
+      flow: None where it is not public.
+      occluded: an image, not 0 where the second frame does not show the pixel.
+      invalid: an image, not 0 where flow is not known.
+      visible: another flow file, valid only where the second frame shows the pixel.
+    """
+
+    first: pathlib.Path
+    second: pathlib.Path
+    flow: pathlib.Path | None = None
+    occluded: pathlib.Path | None = None
+    invalid: pathlib.Path | None = None
+    visible: pathlib.Path | None = None
+
+
+class PairFiles:
+    """Pairs that lie in files: a source."""
+
+    def __init__(self, pairs: Iterable[Paths], root: pathlib.Path, layout: str):
+        """Checks that all files are there.
+
+        Args:
+          pairs: their files.
+          root: the dataset's folder, for errors.
+          layout: what the folder should hold, for errors.
+
+        Raises:
+          FileNotFoundError: there are no pairs, or a file of one is missing.
+        """
+        self.pairs = list(pairs)
+        if not self.pairs:
+            raise FileNotFoundError(f"{root} holds no pairs; lay it out as {layout}")
+        for pair in self.pairs:
+            for field, path in pair._asdict().items():
+                if path is not None and not path.is_file():
+                    raise FileNotFoundError(
+                        f"{path} is missing, the {field} file of the pair that starts "
+                        f"with {pair.first}"
+                    )
+
+    def __len__(self) -> int:
+        """The number of pairs."""
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Example:
+        """Reads the pair at `index`.
+
+        Raises:
+          ValueError: a file is damaged, or the sizes of a pair's files differ.
+        """
+        paths = self.pairs[index]
+        first, second = (read_image(path) for path in (paths.first, paths.second))
+        shape = first.shape[:2]
+        _check_shape(second.shape[:2], paths.second, shape, paths.first)
+        flow, valid = np.zeros((*shape, 2), np.float32), np.zeros(shape, bool)
+        if paths.flow is not None:
+            flow, valid = files.read_flow(paths.flow)
+            _check_shape(valid.shape, paths.flow, shape, paths.first)
+        if paths.invalid is not None:
+            valid &= ~_read_mask(paths.invalid, shape, paths.first)
+        pair = {
+            "frames": np.stack([first, second]),
+            "flow": flow,
+            "valid": valid,
+            "name": str(paths.first),
+        }
+        if paths.occluded is not None:
+            pair["occluded"] = _read_mask(paths.occluded, shape, paths.first)
+        if paths.visible is not None:
+            seen = files.read_flow(paths.visible)[1]
+            _check_shape(seen.shape, paths.visible, shape, paths.first)
+            pair["occluded"] = valid & ~seen
+        return pair
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """Returns the height and width of a pair's frames, without decoding them."""
+        with Image.open(self.pairs[index].first) as frame:
+            return frame.height, frame.width
+
+
+def read_image(path: pathlib.Path) -> np.ndarray:
+    """Returns a frame, [H, W, 3] uint8, of grey, colour or transparent images alike.
+
+    Raises:
+      CorruptExample: it can't be decoded.
+    """
+    return np.asarray(image.decode(path.read_bytes(), str(path)))
+
+
+def _read_mask(path, shape, frame):
+    mask = read_image(path).any(-1)
+    _check_shape(mask.shape, path, shape, frame)
+    return mask
+
+
+def _check_shape(found, path, wanted, frame):
+    if found != wanted:
+        raise ValueError(
+            f"{path} is of {found[0]}x{found[1]} pixels, but {frame} is of "
+            f"{wanted[0]}x{wanted[1]}: they are no pair."
+        )
+
+
+def pair_folder(root: pathlib.Path) -> PairFiles:
+    """Returns one's own pairs: NAME_img1.png, NAME_img2.png, NAME_flow.flo.
+
+    In any folders below `root`. Frames may be of any image format, flow of any of
+    files.py; names must be the same up to the last underscore.
+    """
+    flows = (p for kind in ("flo", "pfm", "png") for p in root.rglob(f"*_flow.{kind}"))
+    pairs = []
+    for flow in sorted(flows):
+        stem = flow.stem.removesuffix("_flow")
+        first, second = (_frame_named(flow.parent, f"{stem}_img{n}") for n in (1, 2))
+        pairs.append(Paths(first, second, flow))
+    layout = "NAME_img1.png, NAME_img2.png and NAME_flow.flo"
+    return PairFiles(pairs, root, layout)
+
+
+def _frame_named(folder: pathlib.Path, stem: str) -> pathlib.Path:
+    suffixes = {s for s, kind in Image.registered_extensions().items() if kind}
+    found = [p for p in folder.glob(f"{stem}.*") if p.suffix.lower() in suffixes]
+    if len(found) > 1:
+        raise ValueError(f"{folder} has {len(found)} images called {stem}: keep one.")
+    return found[0] if found else folder / f"{stem}.png"
+
+
+def flying_chairs(root: pathlib.Path, validation: bool = False) -> PairFiles:
+    """Returns FlyingChairs (Dosovitskiy et al. 2015), by its official split."""
+    split = root / "FlyingChairs_train_val.txt"
+    if not split.is_file():
+        raise FileNotFoundError(f"{split} is missing: it comes with the dataset.")
+    kinds = split.read_text().split()
+    wanted = "2" if validation else "1"
+    data = root / "data"
+    pairs = [
+        Paths(*(data / f"{n:05}_{end}" for end in ("img1.ppm", "img2.ppm", "flow.flo")))
+        for n, kind in enumerate(kinds, 1)
+        if kind == wanted
+    ]
+    return PairFiles(pairs, root, "data/00001_img1.ppm, ...")
+
+
+def flying_things(root: pathlib.Path, rendering: str) -> PairFiles:
+    """Returns FlyingThings3D (Mayer et al. 2016): left camera, both ways in time.
+
+    Args:
+      root: with the folders frames_cleanpass, frames_finalpass and optical_flow.
+      rendering: "clean" or "final".
+    """
+    pairs = []
+    frames = root / f"frames_{rendering}pass" / "TRAIN"
+    for folder in sorted(frames.glob("*/*/left")):
+        scene = folder.parent.relative_to(frames)
+        images = sorted(folder.glob("*.png"))
+        for way, neighbour in (("Future", 1), ("Past", -1)):
+            flows = root / "optical_flow" / "TRAIN" / scene / f"into_{way.lower()}"
+            ordered = images[::neighbour]
+            for first, second in zip(ordered, ordered[1:]):
+                flow = flows / "left" / f"OpticalFlowInto{way}_{first.stem}_L.pfm"
+                pairs.append(Paths(first, second, flow))
+    return PairFiles(
+        pairs, root, f"frames_{rendering}pass/TRAIN/A/0000/left/0006.png, ..."
+    )
+
+
+def sintel(root: pathlib.Path, rendering: str, test: bool = False) -> PairFiles:
+    """Returns MPI-Sintel (Butler et al. 2012), each frame with the next one.
+
+    Args:
+      root: with the folders training and test.
+      rendering: "clean" or "final".
+      test: the set whose flow is not public.
+    """
+    split = root / ("test" if test else "training")
+    pairs = []
+    for folder in sorted((split / rendering).glob("*")):
+        images = sorted(folder.glob("frame_*.png"))
+        for first, second in zip(images, images[1:]):
+            if test:
+                pairs.append(Paths(first, second))
+                continue
+            flow, occluded, invalid = (
+                split / kind / folder.name / f"{first.stem}{suffix}"
+                for kind, suffix in (
+                    ("flow", ".flo"),
+                    ("occlusions", ".png"),
+                    ("invalid", ".png"),
+                )
+            )
+            pairs.append(Paths(first, second, flow, occluded, invalid))
+    return PairFiles(pairs, root, f"{split.name}/{rendering}/alley_1/frame_0001.png")
+
+
+def kitti(root: pathlib.Path, year: int, test: bool = False) -> PairFiles:
+    """Returns KITTI 2012 (Geiger et al.) or 2015 (Menze & Geiger): sparse flow.
+
+    Args:
+      root: with the folders training and testing.
+      year: 2012 or 2015.
+      test: the set whose flow is not public.
+    """
+    split = root / ("testing" if test else "training")
+    frames = split / {2012: "colored_0", 2015: "image_2"}[year]
+    pairs = []
+    for first in sorted(frames.glob("*_10.png")):
+        second = first.with_name(first.name.replace("_10.", "_11."))
+        flow, visible = (split / f"flow_{kind}" / first.name for kind in ("occ", "noc"))
+        if test:
+            pairs.append(Paths(first, second))
+        else:
+            pairs.append(Paths(first, second, flow, visible=visible))
+    return PairFiles(pairs, root, f"{split.name}/{frames.name}/000000_10.png")
+
+
+def hd1k(root: pathlib.Path) -> PairFiles:
+    """Returns HD1K (Kondermann et al. 2016): sparse flow of its sequences."""
+    flows, frames = (
+        root / folder for folder in ("hd1k_flow_gt/flow_occ", "hd1k_input/image_2")
+    )
+    pairs = []
+    for flow in sorted(flows.glob("*.png")):
+        if match := re.fullmatch(r"(\d+)_(\d+)", flow.stem):
+            sequence, number = match.groups()
+            second = frames / f"{sequence}_{int(number) + 1:0{len(number)}}.png"
+            if second.is_file():  # the last frame of a sequence has flow, but no next
+                pairs.append(Paths(frames / flow.name, second, flow))
+    return PairFiles(pairs, root, "hd1k_input/image_2/000000_0000.png, hd1k_flow_gt")
+
+
+def autoflow(root: pathlib.Path) -> PairFiles:
+    """Returns AutoFlow's 40,000 static pairs as released (Sun et al. 2021)."""
+    pairs = [
+        Paths(flow.with_name("im0.png"), flow.with_name("im1.png"), flow)
+        for flow in sorted(root.glob("static_40k_png_*_of_4/*/forward.flo"))
+    ]
+    layout = "static_40k_png_1_of_4/table_0_batch_0/im0.png, im1.png, forward.flo"
+    return PairFiles(pairs, root, layout)
+
+
+# Name in a config -> the folder that it lies in, and how it is read.
+DATASETS: dict[str, tuple[str, Callable[[pathlib.Path], PairFiles]]] = {
+    "autoflow": ("AutoFlow", autoflow),
+    "chairs": ("FlyingChairs_release", flying_chairs),
+    "chairs_validation": (
+        "FlyingChairs_release",
+        lambda root: flying_chairs(root, validation=True),
+    ),
+    "things_clean": ("FlyingThings3D", lambda root: flying_things(root, "clean")),
+    "things_final": ("FlyingThings3D", lambda root: flying_things(root, "final")),
+    "sintel_clean": ("Sintel", lambda root: sintel(root, "clean")),
+    "sintel_final": ("Sintel", lambda root: sintel(root, "final")),
+    "sintel_clean_test": ("Sintel", lambda root: sintel(root, "clean", test=True)),
+    "sintel_final_test": ("Sintel", lambda root: sintel(root, "final", test=True)),
+    "kitti_2012": ("KITTI_2012", lambda root: kitti(root, 2012)),
+    "kitti_2015": ("KITTI_2015", lambda root: kitti(root, 2015)),
+    "kitti_2012_test": ("KITTI_2012", lambda root: kitti(root, 2012, test=True)),
+    "kitti_2015_test": ("KITTI_2015", lambda root: kitti(root, 2015, test=True)),
+    "hd1k": ("HD1K", hd1k),
+    "pairs_train": ("train", pair_folder),
+    "pairs_test": ("test", pair_folder),
+}
+
+
+def open_dataset(name: str, folder: pathlib.Path) -> PairFiles:
+    """Returns a dataset of DATASETS, from its own folder in `folder`.
+
+    Raises:
+      FileNotFoundError: it, or a file of it, is not there.
+    """
+    directory, read = DATASETS[name]
+    root = folder / directory
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"{root} is not there: unpack, or link, dataset '{name}' to it, or say "
+            "with data.dir in which folder it is."
+        )
+    return read(root)

@@ -1,0 +1,58 @@
+"""What is done to a pair of frames, whatever it came from.
+
+A pair is `{"frames": [2, H, W, 3] uint8, "flow": [H, W, 2] float32 in pixels, "valid":
+[H, W] bool}`, with "occluded" [H, W] bool where it is known, and a "name".
+"""
+
+import numpy as np
+
+from perceiver_jax.data.sources import Example
+
+MAX_FLOW = 1000.0  # pixels; more is taken for damage (RAFT has the same bound)
+
+
+def mask_damage(pair: Example) -> Example:
+    """Returns the pair with `damaged` [H, W] bool: valid flow that can't be true.
+
+    It is NaN, or absurdly long. There it becomes 0 and not valid, so that neither a
+    loss nor an interpolation meets it.
+    """
+    flow = pair["flow"]
+    sane = (np.abs(flow) <= MAX_FLOW).all(-1)  # false for NaN
+    return pair | {
+        "flow": np.where((sane & pair["valid"])[..., None], flow, np.float32(0)),
+        "valid": pair["valid"] & sane,
+        "damaged": pair["valid"] & ~sane,
+    }
+
+
+def reverse(pair: Example) -> Example:
+    """Returns the pair from the second frame to the first.
+
+    Its flow is not known and is approximated as in the paper (Perceiver IO, appendix
+    H): at each pixel, the mean of all flows that end there, turned round; not valid
+    where none ends.
+    """
+    flow, valid = pair["flow"], pair["valid"]
+    height, width = valid.shape
+    y, x = np.nonzero(valid)
+    end_x, end_y = np.rint(flow[y, x] + np.stack([x, y], -1)).astype(int).T
+    inside = (0 <= end_x) & (end_x < width) & (0 <= end_y) & (end_y < height)
+    pixels = (end_y * width + end_x)[inside]
+    ending = flow[y, x][inside]
+    count, *sums = (
+        np.bincount(pixels, weights, height * width)
+        for weights in (None, ending[:, 0], ending[:, 1])
+    )
+    mean = -np.stack(sums, -1) / np.maximum(count, 1)[:, None]
+    return {
+        "frames": pair["frames"][::-1],
+        "flow": mean.reshape(height, width, 2).astype(np.float32),
+        "valid": (count > 0).reshape(height, width),
+        "damaged": np.zeros_like(valid),  # already counted
+    }
+
+
+def normalize(frames: np.ndarray) -> np.ndarray:
+    """Returns frames uint8 as the model takes them, float32 from -1 to 1."""
+    return frames.astype(np.float32) / 255 * 2 - 1

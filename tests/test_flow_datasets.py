@@ -1,0 +1,212 @@
+"""Datasets of optical flow in their true layouts, made small."""
+
+import pickle
+
+import fake_flow
+import numpy as np
+import pytest
+from PIL import Image
+
+from perceiver_jax.data.flow import datasets, photos
+from perceiver_jax.data.sources import CorruptExample
+
+
+def assert_equal(found, expected):
+    """All that was written is what is read."""
+    np.testing.assert_array_equal(found["frames"], expected.frames)
+    np.testing.assert_array_equal(found["valid"], expected.valid)
+    valid = expected.valid
+    np.testing.assert_array_equal(found["flow"][valid], expected.flow[valid])
+    if "occluded" in found:
+        np.testing.assert_array_equal(found["occluded"], expected.occluded)
+
+
+def read(name, folder):
+    source = datasets.open_dataset(name, folder)
+    return [source[index] for index in range(len(source))]
+
+
+def test_flying_chairs_by_its_split(tmp_path):
+    first, second, third = fake_flow.chairs(tmp_path / "FlyingChairs_release")
+    found = read("chairs", tmp_path)
+    assert len(found) == 2
+    assert_equal(found[0], first)
+    assert_equal(found[1], third)
+    (validation,) = read("chairs_validation", tmp_path)
+    assert_equal(validation, second)
+
+
+@pytest.mark.parametrize("rendering", ["clean", "final"])
+def test_flying_things_both_ways_in_time(tmp_path, rendering):
+    frames = fake_flow.things(tmp_path / "FlyingThings3D")
+    found = read(f"things_{rendering}", tmp_path)
+    assert [pair["flow"][0, 0].tolist() for pair in found] == [
+        [6, 6],
+        [7, 7],
+        [-8, -8],
+        [-7, -7],
+    ]
+    for pair, (first, second) in zip(found, [(0, 1), (1, 2), (2, 1), (1, 0)]):
+        np.testing.assert_array_equal(pair["frames"][0], frames[first])
+        np.testing.assert_array_equal(pair["frames"][1], frames[second])
+
+
+@pytest.mark.parametrize("rendering", ["clean", "final"])
+def test_sintel_with_its_masks(tmp_path, rendering):
+    written = fake_flow.sintel(tmp_path / "Sintel")
+    found = read(f"sintel_{rendering}", tmp_path)
+    assert len(found) == len(written) == 3
+    for pair, expected in zip(found, written):
+        assert_equal(pair, expected)
+        assert "occluded" in pair
+    tests = read(f"sintel_{rendering}_test", tmp_path)
+    assert len(tests) == 2
+    assert not any(pair["valid"].any() for pair in tests)
+
+
+@pytest.mark.parametrize(("year", "frames"), [(2012, "colored_0"), (2015, "image_2")])
+def test_kitti_is_sparse_and_of_several_sizes(tmp_path, year, frames):
+    sizes = [(24, 32), (26, 30)]
+    written = fake_flow.kitti(tmp_path / f"KITTI_{year}", sizes, frames)
+    source = datasets.open_dataset(f"kitti_{year}", tmp_path)
+    assert [source.shape(index) for index in range(len(source))] == sizes
+    for index, expected in enumerate(written):
+        assert_equal(source[index], expected)
+        assert "occluded" in source[index]
+    assert len(read(f"kitti_{year}_test", tmp_path)) == 2
+
+
+def test_hd1k_leaves_out_the_last_frame_of_a_sequence(tmp_path):
+    written = fake_flow.hd1k(tmp_path / "HD1K")
+    found = read("hd1k", tmp_path)
+    assert len(found) == len(written) == 3
+    for pair, expected in zip(found, written):
+        assert_equal(pair, expected)
+
+
+def test_autoflow_as_released(tmp_path):
+    written = fake_flow.autoflow(tmp_path / "AutoFlow")
+    found = read("autoflow", tmp_path)
+    assert len(found) == len(written) == 2
+    for pair, expected in zip(found, written):
+        assert_equal(pair, expected)
+
+
+def test_ones_own_pairs_of_any_formats(tmp_path):
+    root = tmp_path / "train"
+    first, second = (fake_flow.make_pair(n, (8, 10), 0.5) for n in range(2))
+    fake_flow.write_image(root / "a_img1.png", first.frames[0])
+    fake_flow.write_image(root / "a_img2.bmp", first.frames[1])
+    fake_flow.write_kitti(root / "a_flow.png", first.flow, first.valid)
+    fake_flow.write_image(root / "deep" / "b_img1.png", second.frames[0])
+    fake_flow.write_image(root / "deep" / "b_img2.tiff", second.frames[1])
+    fake_flow.write_pfm(root / "deep" / "b_flow.pfm", second.flow)
+    found = read("pairs_train", tmp_path)
+    assert_equal(found[0], first)
+    assert_equal(found[1], second._replace(valid=np.ones((8, 10), bool)))
+
+
+def test_sources_reach_worker_processes(tmp_path):
+    fake_flow.autoflow(tmp_path / "AutoFlow")
+    source = datasets.open_dataset("autoflow", tmp_path)
+    again = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(again[1]["flow"], source[1]["flow"])
+
+
+# What is wrong
+
+
+def test_a_dataset_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="data.dir") as error:
+        datasets.open_dataset("sintel_clean", tmp_path)
+    assert str(tmp_path / "Sintel") in str(error.value)
+    for name, folder in (("sintel_clean", "Sintel"), ("kitti_2015", "KITTI_2015")):
+        (tmp_path / folder).mkdir()
+        with pytest.raises(FileNotFoundError, match="holds no pairs; lay it out as"):
+            datasets.open_dataset(name, tmp_path)
+    (tmp_path / "FlyingChairs_release").mkdir()
+    with pytest.raises(FileNotFoundError, match="comes with the dataset"):
+        datasets.open_dataset("chairs", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("chairs", "FlyingChairs_release/data/00003_img2.ppm"),
+        ("sintel_final", "Sintel/training/occlusions/alley_1/frame_0002.png"),
+        ("kitti_2015", "KITTI_2015/training/image_2/000001_11.png"),
+        ("autoflow", "AutoFlow/static_40k_png_2_of_4/table_2_batch_0/im1.png"),
+        ("pairs_train", "train/clip1/1_img2.png"),
+    ],
+)
+def test_a_missing_file_of_a_pair_is_named(tmp_path, name, missing):
+    fake_flow.chairs(tmp_path / "FlyingChairs_release")
+    fake_flow.sintel(tmp_path / "Sintel")
+    fake_flow.kitti(tmp_path / "KITTI_2015", [(8, 9), (8, 9)])
+    fake_flow.autoflow(tmp_path / "AutoFlow")
+    pairs = [fake_flow.make_pair(n, (8, 9))._asdict() for n in range(2)]
+    fake_flow.pair_folder(tmp_path / "train", pairs)
+    datasets.open_dataset(name, tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(FileNotFoundError, match="is missing, the") as error:
+        datasets.open_dataset(name, tmp_path)
+    assert missing in str(error.value)
+
+
+def test_frames_and_flow_of_different_sizes(tmp_path):
+    fake_flow.autoflow(tmp_path / "AutoFlow")
+    source = datasets.open_dataset("autoflow", tmp_path)
+    paths = source.pairs[0]
+    fake_flow.write_image(paths.second, np.zeros((24, 31, 3), np.uint8))
+    with pytest.raises(ValueError, match="24x31 pixels, but .* is of 24x32"):
+        source[0]
+    paths = source.pairs[1]
+    fake_flow.write_flo(paths.flow, np.zeros((23, 32, 2), np.float32))
+    with pytest.raises(ValueError, match="forward.flo is of 23x32 pixels"):
+        source[1]
+
+
+def test_a_corrupt_frame_is_named(tmp_path):
+    fake_flow.autoflow(tmp_path / "AutoFlow")
+    source = datasets.open_dataset("autoflow", tmp_path)
+    path = source.pairs[0].first
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CorruptExample, match="im0.png"):
+        source[0]
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P"])
+def test_frames_of_any_number_of_channels_become_three(tmp_path, mode):
+    pixels = fake_flow.make_pair(0, (8, 9)).frames[0]
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "x.png")
+    assert datasets.read_image(tmp_path / "x.png").shape == (8, 9, 3)
+
+
+def test_two_frames_of_one_name(tmp_path):
+    pair = fake_flow.make_pair(0, (8, 9))
+    fake_flow.pair_folder(tmp_path / "train", [pair._asdict()])
+    fake_flow.write_image(tmp_path / "train" / "clip0" / "0_img1.bmp", pair.frames[0])
+    with pytest.raises(ValueError, match="2 images called 0_img1"):
+        datasets.open_dataset("pairs_train", tmp_path)
+
+
+# Photos
+
+
+def test_photos_of_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no images"):
+        photos.PhotoFolder(tmp_path)
+    written = fake_flow.make_pair(0, (8, 9)).frames
+    fake_flow.write_image(tmp_path / "a.png", written[0])
+    fake_flow.write_image(tmp_path / "deep" / "b.PNG", written[1])
+    (tmp_path / "notes.txt").write_text("no photo")
+    found = photos.PhotoFolder(tmp_path)
+    assert len(found) == 2
+    np.testing.assert_array_equal(np.stack([found[0], found[1]]), written)
+
+
+def test_photos_that_packages_bring():
+    for found in (photos.scikit_learn(), photos.matplotlib_portrait()):
+        for photo in found:
+            assert photo.dtype == np.uint8 and photo.shape[2] == 3
+            assert min(photo.shape[:2]) > 400 and photo.std() > 30
