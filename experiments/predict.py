@@ -77,7 +77,9 @@ def predict(
     predictor = build.make_predictor(restored.config, options)
     restored.check_vocabulary(predictor.vocabulary)
     files = expand(arguments, predictor.suffixes)
-    forward = make_forward(predictor.forward, parse_policy(restored.config.precision))
+    policy = parse_policy(restored.config.precision)
+    forward = make_forward(predictor.forward, policy)
+    looked_at = make_forward(predictor.looked_at or predictor.forward, policy)
 
     @jax.jit
     def run(variables, batch):
@@ -85,7 +87,7 @@ def predict(
 
     @jax.jit
     def look(variables, batch):
-        return inspection.attention_maps(forward, variables, batch)
+        return inspection.attention_maps(looked_at, variables, batch)
 
     variables = restored.variables
     stems: set[str] = set()

@@ -73,7 +73,7 @@ MODELS = {
         "language_perceiver_io_bytes.pickle",
     ),
     "optical_flow": Model(
-        optical_flow.get_config,
+        functools.partial(optical_flow.get_config, "autoflow"),
         deepmind.OPTICAL_FLOW,
         huggingface.OPTICAL_FLOW,
         "optical_flow_checkpoint.pystate",

@@ -74,6 +74,7 @@ class Predictor:
         and as a picture, where `look` makes the maps of a batch.
       describe: record -> lines for people.
       vocabulary: see Task.
+      looked_at: the same as `forward`, where that hides attention in a loop.
     """
 
     forward: Callable[[Batch, bool], Outputs]
@@ -84,3 +85,4 @@ class Predictor:
     attend: Callable[[Apply, Item, pathlib.Path], list[str]]
     describe: Callable[[Record], str]
     vocabulary: str = ""
+    looked_at: Callable[[Batch, bool], Outputs] | None = None

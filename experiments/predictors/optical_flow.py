@@ -12,7 +12,8 @@ from PIL import Image
 from experiments import attention_pictures, flow_model
 from experiments.predictors import Apply, Item, Options, Predictor, Record
 from experiments.predictors import imagenet as images
-from perceiver_jax.data import flow, image, video
+from perceiver_jax.data import video
+from perceiver_jax.data.flow import datasets, files, pairs, pictures
 
 OPTIONS = ()
 NUM_LATENTS = 5  # with maps in the picture of attention
@@ -22,12 +23,15 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
     """Builds the predictor of a config of configs/optical_flow.py."""
     del options
     tile = tuple(config.model.image_size)
+    whole = config.model.copy_and_resolve_references()
+    whole.query_block = 0  # attention in a loop can't be looked at
     return Predictor(
         forward=flow_model.make_forward(config.model),
+        looked_at=flow_model.make_forward(whole),
         example={"frames": np.zeros((1, 2, *tile, 3), np.float32)},
         suffixes=(*images.SUFFIXES, *video.SUFFIXES),
         items=_items,
-        predict=functools.partial(_predict, tile=tile),
+        predict=_predict,
         attend=functools.partial(_attend, tile=tile),
         describe=_describe,
     )
@@ -46,14 +50,10 @@ def _items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[It
         yield Item(str(path), path.stem, path)
 
 
-def _read_image(path: pathlib.Path) -> np.ndarray:
-    return np.asarray(image.decode(path.read_bytes(), str(path)))
-
-
 def _pairs(item: Item) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Consecutive frames, uint8."""
     if isinstance(item.data, tuple):
-        first, second = map(_read_image, item.data)
+        first, second = map(datasets.read_image, item.data)
         if first.shape != second.shape:
             raise ValueError(
                 f"{item.name}: frames of {first.shape[:2]} and {second.shape[:2]} "
@@ -64,48 +64,41 @@ def _pairs(item: Item) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield from itertools.pairwise(video.read_frames(item.data))
 
 
-def _normalize(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    return np.stack(pair).astype(np.float32) / 255 * 2 - 1
-
-
-def _predict(
-    apply: Apply,
-    item: Item,
-    folder: pathlib.Path | None,
-    *,
-    tile: tuple[int, int],
-) -> Record:
+def _predict(apply: Apply, item: Item, folder: pathlib.Path | None) -> Record:
     if folder is None:
         raise ValueError("Flow is written to files: say where with --output=FOLDER.")
-
-    def predict_tile(frames: np.ndarray) -> np.ndarray:
-        return np.asarray(apply({"frames": frames[None]})[0], np.float32)
-
-    files, lengths = [], []
+    paths, lengths = [], []
     for number, pair in enumerate(_pairs(item)):
-        field = flow.blend_tiles(_normalize(pair), tile, predict_tile)
+        frames = pairs.normalize(np.stack(pair))
+        flow = np.asarray(apply({"frames": frames[None]})[0], np.float32)
         name = item.stem if isinstance(item.data, tuple) else f"{item.stem}_{number:06}"
-        files.append(folder / f"{name}.flo")
-        flow.write_flo(files[-1], field)
-        length = np.linalg.norm(field, axis=-1)
+        paths.append(folder / f"{name}.flo")
+        files.write_flow(paths[-1], flow)
+        length = np.linalg.norm(flow, axis=-1)
         lengths.append((float(length.mean()), float(length.max())))
-    if not files:
+    if not paths:
         raise ValueError(f"{item.name} has fewer than two frames.")
     mean, largest = np.mean(lengths, 0)[0], np.max(lengths, 0)[1]
-    colors = (flow.to_colors(flow.read_flo(path), largest) for path in files)
+    drawn = (_draw(path, largest) for path in paths)
     if isinstance(item.data, tuple):
         picture = folder / f"{item.stem}_flow.png"
-        Image.fromarray(next(colors)).save(picture)
+        Image.fromarray(next(drawn)).save(picture)
     else:
         picture = folder / f"{item.stem}_flow.mp4"
-        video.write(picture, colors, video.frame_rate(item.data))
+        video.write(picture, drawn, video.frame_rate(item.data))
     return {
         "input": item.name,
-        "flow": [str(path) for path in files],
+        "flow": [str(path) for path in paths],
         "picture": str(picture),
         "mean_length": float(mean),
         "largest_length": float(largest),
     }
+
+
+def _draw(path: pathlib.Path, largest: float) -> np.ndarray:
+    """Colours of a flow file, with arrows; one scale for all frames of a video."""
+    flow, _ = files.read_flow(path)
+    return pictures.draw_arrows(pictures.to_colors(flow, largest), flow)
 
 
 def _attend(
@@ -114,7 +107,7 @@ def _attend(
     """Attention in the first tile of the first pair."""
     pair = next(_pairs(item))
     frames = np.stack([frame[: tile[0], : tile[1]] for frame in pair])
-    maps = look({"frames": _normalize(tuple(frames))[None]})
+    maps = look({"frames": pairs.normalize(frames)[None]})
     encoder = np.asarray(maps[attention_pictures.ENCODER])[0].mean(0)  # [N, M]
     decoder = np.asarray(maps[attention_pictures.DECODER])[0].mean(0)  # [O, N]
     latents = attention_pictures.choose_latents(encoder[None], NUM_LATENTS)

@@ -8,13 +8,14 @@ in which they are called.
 
 from collections.abc import Sequence
 
-from perceiver_jax.pretrained.rules import KERNEL_HWIO, Rule
+from perceiver_jax.pretrained.rules import FRAME_PATCHES, KERNEL_HWIO, Rule
 
 _LINEAR = ("w", "b")
 _NORM = ("scale", "offset")
 _AVERAGE = ("average", "hidden", "counter")
 _CROSS = ("query_norm", "input_norm", "mlp_norm")  # the norms of a cross-attend
 _SELF = ("attention_norm", "mlp_norm")
+_PATCHES = "flow_inputs/pixel_patches/linear"
 
 
 def _each(ours: str, theirs: str, names: Sequence[str]) -> list[Rule]:
@@ -110,7 +111,8 @@ MASKED_LM: list[Rule] = [
 ]
 
 OPTICAL_FLOW: list[Rule] = [
-    *_each("flow_inputs/patches", "image_preprocessor/patches_linear", _LINEAR),
+    Rule(f"{_PATCHES}/w", "image_preprocessor/patches_linear/w", FRAME_PATCHES),
+    Rule(f"{_PATCHES}/b", "image_preprocessor/patches_linear/b"),
     *_encoder("perceiver_encoder/~"),
     *_decoder("flow_decoder/~/basic_decoder"),
 ]

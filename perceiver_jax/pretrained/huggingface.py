@@ -10,6 +10,7 @@ import numpy as np
 from perceiver_jax.pretrained.rules import (
     CHANNELS,
     CONVOLUTION_OIHW,
+    FRAME_PATCHES_TRANSPOSED,
     KERNEL_OIHW,
     TRANSPOSED,
     Arrays,
@@ -77,6 +78,7 @@ def _decoder(theirs: str) -> list[Rule]:
 
 _QUERIES = "output_position_encodings.position_embeddings"
 _INPUTS = "perceiver.input_preprocessor"
+_PATCHES = "flow_inputs/pixel_patches/linear"
 _BATCH_NORM = "image_inputs/conv_stem/batch_norm"
 
 IMAGENET: list[Rule] = [
@@ -123,7 +125,12 @@ MASKED_LM: list[Rule] = [
 ]
 
 OPTICAL_FLOW: list[Rule] = [
-    *_linear("flow_inputs/patches", f"{_INPUTS}.conv_after_patches"),
+    Rule(
+        f"{_PATCHES}/w",
+        f"{_INPUTS}.conv_after_patches.weight",
+        FRAME_PATCHES_TRANSPOSED,
+    ),
+    Rule(f"{_PATCHES}/b", f"{_INPUTS}.conv_after_patches.bias"),
     *_ENCODER,
     *_decoder("perceiver.decoder.decoder"),
 ]

@@ -71,7 +71,10 @@ _FIXED: dict[str, dict[str, Any]] = {
         "mask_queries": False,
     },
     "optical_flow": {
-        "patch_channels": 64,
+        "stem": "patches",
+        "stem_channels": 64,
+        "patch_size": 3,
+        "concat_frames": True,
         "num_bands": 64,
         "decoder_query_residual": False,
     },

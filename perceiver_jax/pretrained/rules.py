@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from einops import rearrange
 
 Arrays = Mapping[str, np.ndarray]  # by path
 Tree = Mapping[str, Mapping[str, Any]]  # {module: {name: array}}, Haiku's
@@ -31,6 +32,14 @@ KERNEL_HWIO = Form(lambda x: _one_cell(x, (0, 1)), lambda x: x[None, None])
 KERNEL_OIHW = Form(lambda x: _one_cell(x, (2, 3)).T, lambda x: x.T[:, :, None, None])
 CONVOLUTION_OIHW = Form(
     lambda x: x.transpose(2, 3, 1, 0), lambda x: x.transpose(3, 2, 0, 1)
+)
+# Rows of a linear map of the patches of two frames: by frame there, by pixel here.
+FRAME_PATCHES = Form(
+    lambda x: rearrange(x, "(t k c) f -> (k t c) f", t=2, c=3),
+    lambda x: rearrange(x, "(k t c) f -> (t k c) f", t=2, c=3),
+)
+FRAME_PATCHES_TRANSPOSED = Form(
+    lambda x: FRAME_PATCHES.to_ours(x.T), lambda x: FRAME_PATCHES.to_theirs(x).T
 )
 CHANNELS = Form(lambda x: x[None, None, None], lambda x: x[0, 0, 0])  # BatchNorm's
 
