@@ -10,6 +10,7 @@ config can be overridden. Prints one line of JSON.
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from experiments import restore
 from perceiver_jax import evaluation
@@ -18,9 +19,13 @@ from perceiver_jax import evaluation
 def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     """Evaluates on all sets of the task."""
     restore.no_arguments(arguments)
-    evaluate = evaluation.make_evaluate(*restored.make_task(), restored.parallel)
+    task, forward = restored.make_task()
+    evaluate = evaluation.make_evaluate(task, forward, restored.parallel)
     found = evaluate(restored.variables).metrics
-    print(json.dumps({"checkpoint": str(restored.folder), **found}))
+    about: dict[str, Any] = {"checkpoint": str(restored.folder)}
+    if task.protocol:
+        about["protocol"] = task.protocol
+    print(json.dumps(about | found))
 
 
 if __name__ == "__main__":

@@ -35,3 +35,13 @@ def token_cross_entropy(logits: jax.Array, tokens: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(
         logits.astype(jnp.float32), tokens
     )
+
+
+def end_point_error(flow: jax.Array, target: jax.Array) -> jax.Array:
+    """Euclidean distance in pixels of two flow fields: [..., 2] to [...] float32.
+
+    Its gradient is 0 where they are equal.
+    """
+    square = jnp.square((flow - target).astype(jnp.float32)).sum(-1)
+    differs = square > 0
+    return jnp.where(differs, jnp.sqrt(jnp.where(differs, square, 1.0)), 0.0)

@@ -37,6 +37,7 @@ class Task:
         as "test/top1".
       vocabulary: what tokens stand for, where inputs are tokens: the tokenizer's name.
         Weights of another vocabulary are refused.
+      protocol: how evaluation is done, told with its results.
       class_names: of every output with classes, kept in checkpoints for predictions.
     """
 
@@ -53,4 +54,5 @@ class Task:
     texts: Callable[[Outputs, Batch], Mapping[str, str]] | None = None
     best_metric: str | None = None
     vocabulary: str = ""
+    protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     class_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)

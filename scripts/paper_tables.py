@@ -7,6 +7,7 @@ products in the forward pass of one example.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import haiku as hk
@@ -14,8 +15,8 @@ import jax
 import numpy as np
 from absl import app
 
-from configs import masked_lm
-from experiments import text_model
+from configs import masked_lm, optical_flow
+from experiments import flow_model, text_model
 from perceiver_jax import cost
 from perceiver_jax.task import Batch
 
@@ -28,6 +29,22 @@ LANGUAGE: dict[str, tuple[str, int, int]] = {
     "Perceiver IO": ("bytes", 201, 113),
     "Perceiver IO++": ("bytes_plus_plus", 425, 241),
 }
+
+
+# Perceiver IO, table 16: the rows of configs/optical_flow.py:sweep.
+FLOW = (
+    "3x3 patches of both frames",
+    "3x3 patches, frames apart",
+    "pixels of both frames",
+    "pixels, frames apart",
+    "convolution, both frames",
+    "convolution, frames apart",
+    "... 16 layers, 1,024 latents",
+)
+# Appendix H prints millions of parameters and billions of FLOPs of "the pixel/patch
+# model" that no row has.
+FLOW_PRINTED = (27.9, 987)
+FLOW_PRINTED_FITS: dict[str, object] = {"model.layers_per_block": 16, "model.num_latents": 1024}
 
 
 def language_cost(variant: str) -> tuple[int, int, int]:
@@ -43,12 +60,24 @@ def language_cost(variant: str) -> tuple[int, int, int]:
     return *count(text_model.make_forward(model), batch), logits
 
 
+def flow_cost(changes: Mapping[str, object]) -> tuple[int, int]:
+    """Returns parameters and FLOPs of changes to `autoflow`, at 368 x 496 pixels."""
+    config = optical_flow.get_config("autoflow")
+    config.update_from_flattened_dict(changes)
+    config.model.query_block = 0  # or the latents' keys count once for each block
+    size = (1, 2, *config.model.image_size, 3)
+    batch = {"frames": jax.ShapeDtypeStruct(size, np.float32)}
+    return count(flow_model.make_forward(config.model), batch)
+
+
 def count(make: Any, batch: Batch) -> tuple[int, int]:
     """Returns a Haiku function's parameters, and its FLOPs on a batch of shapes."""
-    forward = hk.transform(functools.partial(make, is_training=False))
-    params = jax.eval_shape(forward.init, jax.random.key(0), batch)
+    forward = hk.transform_with_state(make)
+    init = functools.partial(forward.init, is_training=True)
+    params, state = jax.eval_shape(init, jax.random.key(0), batch)
     flops = cost.count_flops(
-        lambda params, batch: forward.apply(params, None, batch), params, batch
+        lambda *args: forward.apply(*args, is_training=False)[0],
+        *(params, state, None, batch),
     )
     return sum(x.size for x in jax.tree.leaves(params)), flops
 
@@ -61,6 +90,15 @@ def main(_) -> None:
             f"{name:24} {found:14,} {parameters:8,} M {found_flops / 1e9:7.1f} "
             f"{flops:6} {logits / 1e9:7.1f}"
         )
+    print("\nPerceiver IO, table 16           parameters    GFLOP")
+    rows = [
+        *zip(FLOW, optical_flow.sweep()),
+        ("what appendix H fits", FLOW_PRINTED_FITS),
+    ]
+    for name, changes in rows:
+        found, found_flops = flow_cost(changes)
+        print(f"{name:28} {found:14,} {found_flops / 1e9:8.1f}")
+    print("{:28} {:12.1f} M {:8.1f}".format("appendix H", *FLOW_PRINTED))
 
 
 if __name__ == "__main__":

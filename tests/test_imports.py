@@ -18,7 +18,8 @@ INSTALLED = [p for p in OURS if p.relative_to(ROOT).parts[0] in FOLDERS[:3]]
 
 # The parts of a model, each of which may import those before it.
 PARTS = [
-    f"perceiver_jax.{name}" for name in ("stack", "kernel", "attention", "position")
+    f"perceiver_jax.{name}"
+    for name in ("blocks", "stack", "kernel", "attention", "position")
 ]
 MODELS = [
     *PARTS,
@@ -30,10 +31,10 @@ FORBIDDEN = [
     ("perceiver_jax/**/*.py", [*FOLDERS[1:]], []),
     ("perceiver_jax/data/**/*.py", ["jax", "jaxlib", "haiku", "optax", "orbax"], []),
     ("perceiver_jax/data/**/*.py", ["perceiver_jax"], ["perceiver_jax.data"]),
-    ("perceiver_jax/stack.py", ["perceiver_jax"], []),
-    ("perceiver_jax/kernel.py", ["perceiver_jax"], PARTS[:1]),
-    ("perceiver_jax/attention.py", ["perceiver_jax"], PARTS[:2]),
-    ("perceiver_jax/position.py", ["perceiver_jax"], PARTS[:3]),
+    *(
+        (f"{part.replace('.', '/')}.py", ["perceiver_jax"], PARTS[:number])
+        for number, part in enumerate(PARTS)
+    ),
     ("perceiver_jax/perceiver.py", ["perceiver_jax"], PARTS),
     ("experiments/**/*.py", ["configs", "scripts", "benchmarks", "tests"], []),
     *(

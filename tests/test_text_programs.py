@@ -65,11 +65,14 @@ def test_a_tokenizer_is_trained_and_trained_with(tmp_path, corpus):
     assert "is there already: choose another --out" in again.stderr
 
 
-def test_the_paper_s_table_of_models():
+def test_the_papers_tables_of_models():
     done = programs.run("scripts.paper_tables")
-    rows = {line[:24].strip(): line[24:].split() for line in done.stdout.splitlines()}
+    language, flow = done.stdout.split("\n\n")
+    rows = {line[:24].strip(): line[24:].split() for line in language.splitlines()}
     assert rows["Perceiver IO"][0] == "201,108,230"
     assert len(rows) == 7
+    assert "3x3 patches of both frames       41,057,134" in flow
+    assert len(flow.splitlines()) == 10
 
 
 def test_glue_is_fine_tuned_and_written_as_the_server_wants(tmp_path, pretrained):

@@ -1,0 +1,125 @@
+"""Optical flow at full size on this machine, and how fast pairs are rendered.
+
+    python -m benchmarks.flow
+
+The released model on a pair of 368x496 frames, as it is and as one would first write it
+(keys and values of all inputs, all scores at once), each in processes of its own, in
+turn. Then pairs that one core renders and augments in a second.
+"""
+
+import functools
+import json
+import os
+import pathlib
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date
+
+import cv2
+import jax
+import numpy as np
+from absl import app, flags
+
+from configs import optical_flow
+from experiments import flow_model
+from perceiver_jax import attention, kernel
+from perceiver_jax.data.flow import augmentation, pairs, photos, rendering
+from perceiver_jax.forward import make_forward, parse_policy
+
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Processes for each way.")
+_PAIRS = flags.DEFINE_integer("pairs", 100, "Pairs to render.")
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
+_RUN = flags.DEFINE_enum("run", None, ["ours", "naive"], "Internal: run the model.")
+
+SIZE = (368, 496)
+
+
+def run_model(way: str) -> dict[str, float]:
+    """Compiles the model and runs it once, in this process."""
+    config = optical_flow.get_config("autoflow")
+    if way == "naive":
+        config.model.query_block = 0
+        kernel.KEY_BLOCK = 10**9
+        attention._project_after = lambda *_: False
+    precision = parse_policy("params=float32,compute=float32,output=float32")
+    forward = make_forward(flow_model.make_forward(config.model), precision)
+    frames = np.random.default_rng(0).uniform(-1, 1, (1, 2, *SIZE, 3))
+    batch = {"frames": frames.astype(np.float32)}
+    init = functools.partial(forward.init, is_training=False)
+    params, state = jax.block_until_ready(jax.jit(init)(jax.random.key(0), batch))
+    start = time.perf_counter()
+    apply = jax.jit(functools.partial(forward.apply, is_training=False))
+    compiled = apply.lower(params, state, None, batch).compile()
+    middle = time.perf_counter()
+    jax.block_until_ready(compiled(params, state, None, batch)[0])
+    return {
+        "compile_s": middle - start,
+        "run_s": time.perf_counter() - middle,
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }
+
+
+def measure_model() -> dict[str, dict[str, float]]:
+    """Medians over processes, of both ways in turn."""
+    found: dict[str, list[dict[str, float]]] = {"ours": [], "naive": []}
+    for _ in range(_REPEATS.value):
+        for way, rows in found.items():
+            command = [sys.executable, "-m", "benchmarks.flow", f"--run={way}"]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+    return {
+        way: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+        for way, rows in found.items()
+    }
+
+
+def measure_data() -> dict[str, float]:
+    """Pairs a second of one core."""
+    cv2.setNumThreads(1)
+    data = optical_flow.get_config("synthetic").data
+    look = rendering.Rendering(
+        tuple(data.render_size), data.motion, tuple(data.objects)
+    )
+    source = rendering.RenderedPairs(photos.scikit_learn(), look, _PAIRS.value)
+    start = time.perf_counter()
+    rendered = [pairs.mask_damage(source[index]) for index in range(len(source))]
+    middle = time.perf_counter()
+    for index, pair in enumerate(rendered):
+        augmentation.augment(pair, np.random.default_rng(index), SIZE, 1.0)
+    end = time.perf_counter()
+    return {
+        "rendered_per_s": len(rendered) / (middle - start),
+        "augmented_per_s": len(rendered) / (end - middle),
+    }
+
+
+def main(_):
+    if _RUN.value:
+        print(json.dumps(run_model(_RUN.value)))
+        return
+    found = {"model": measure_model(), "data": measure_data()}
+    print(f"{'368x496, float32':20}" + "".join(f"{way:>10}" for way in found["model"]))
+    for key in found["model"]["ours"]:
+        cells = "".join(f"{row[key]:10.2f}" for row in found["model"].values())
+        print(f"{key:20}{cells}")
+    height, width = optical_flow.get_config("synthetic").data.render_size
+    print(f"\npairs of {height}x{width} pixels a second, one core")
+    for key, value in found["data"].items():
+        print(f"{key:20}{value:10.1f}")
+    if _OUTPUT.value:
+        about = {
+            "command": "python -m benchmarks.flow " + " ".join(sys.argv[1:]),
+            "date": date.today().isoformat(),
+            "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
+            "jax": jax.__version__,
+        }
+        text = json.dumps(about | found, indent=2) + "\n"
+        pathlib.Path(_OUTPUT.value).write_text(text)
+
+
+if __name__ == "__main__":
+    app.run(main)
