@@ -18,9 +18,9 @@ r"""Masked language modelling (Perceiver IO, section 4.1 and appendix F).
 TFDS needs apache-beam to prepare these two; C4's own files (c4-train.*.json.gz) can be
 used as they are, with data.source=files. The paper does not say on what hardware, but
 500,000 steps at its 7.6 a second are 18 hours. Nothing of this size was trained here.
-`one_gpu` takes 5.5 GB of a chip's memory (--compile_for=v5e:1x1); `docs` came to 3.32
-bits a hidden byte on 2 CPU cores, where a byte bigram has 4.04; another run was slower
-to start (benchmarks/results/text_cpu.md). On text of your own:
+`one_gpu` takes 6.9 GB of a chip's memory (--compile_for=v5e:1x1). `docs` came to 2.84
+bits a hidden byte in 15 minutes on a CPU core, where a byte bigram has 4.04
+(benchmarks/results/text_cpu.md). On text of your own:
 
     python -m experiments.train --config=configs/masked_lm.py:one_gpu --workdir=DIR \
         --config.data.source=files --config.data.names="('mine',)" \
