@@ -55,6 +55,8 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     chips = parallel.mesh.size
     small = config_dict.ConfigDict(config)
     small.data.source, small.batch_size = "synthetic", chips
+    if "num_workers" in small.data:
+        small.data.num_workers = 0
     task = build.make_task(small)
     example = next(iter(task.train_data(0)))
     batch = {

@@ -205,7 +205,7 @@ def tpu_mesh(name: str) -> jax.sharding.Mesh:
     """Makes a mesh over a TPU topology, to compile for without any TPU at hand.
 
     Args:
-      name: generation and shape in chips: "v5e:8x8", "v4:4x4x4", "v5p:2x2x1".
+      name: generation and shape in chips: "v5e:1x1", "v5e:8x8", "v4:4x4x4".
 
     Returns:
       A mesh with the axis "data", over devices that can be compiled for but not run on.
@@ -228,8 +228,12 @@ def tpu_mesh(name: str) -> jax.sharding.Mesh:
         os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5e-4")
         # With no TPU to share, nothing forbids several processes to compile for one.
         os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-    # Cloud's v4 joins the two cores of a chip into one device; libtpu alone does not.
-    options = {"chip_config_name": "megacore"} if name.startswith("v4:") else {}
+    options: dict[str, Any] = {}
+    if name.startswith("v4:"):
+        # Cloud's joins the two cores of a chip into one device; libtpu alone does not.
+        options["chip_config_name"] = "megacore"
+    if re.search(r":1(x1)+$", name):  # else a host has four chips
+        options["chips_per_host_bounds"] = (1, 1, 1)
     try:
         topology = topologies.get_topology_desc(name, platform="tpu", **options)
     except jax.errors.JaxRuntimeError as error:

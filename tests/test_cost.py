@@ -233,7 +233,13 @@ def test_tpu_program_with_loops_costs_what_it_costs_unrolled():
 
 @pytest.mark.parametrize(
     ("name", "num_devices"),
-    [("v5e:2x2", 4), ("v5e:8x8", 64), ("v4:2x2x1", 4), ("v4:4x4x4", 64)],
+    [
+        ("v5e:1x1", 1),
+        ("v5e:2x2", 4),
+        ("v5e:8x8", 64),
+        ("v4:2x2x1", 4),
+        ("v4:4x4x4", 64),
+    ],
 )
 def test_tpu_mesh_has_a_device_per_chip(name, num_devices):
     mesh = cost.tpu_mesh(name)
