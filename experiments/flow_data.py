@@ -83,9 +83,9 @@ def _render(data, name):
         images = photos.PhotoFolder(pathlib.Path(folder).expanduser())
     else:
         images = photos.matplotlib_portrait() if moved else photos.scikit_learn()
-    look = rendering.Rendering(size, data.motion, tuple(data.objects))
+    look = rendering.Rendering(size, data.motion, tuple(data.objects), tuple(data.zoom))
     if moved:
-        look = rendering.only_homographies(size, data.motion)
+        look = look.only_homographies()
     count = data.rendered_pairs if name == "rendered" else TEST_PAIRS
     source = rendering.RenderedPairs(images, look, count, _SEEDS[name])
     return sources.Kept(source) if data.keep_rendered else source

@@ -44,7 +44,10 @@ FLOW = (
 # Appendix H prints millions of parameters and billions of FLOPs of "the pixel/patch
 # model" that no row has.
 FLOW_PRINTED = (27.9, 987)
-FLOW_PRINTED_FITS: dict[str, object] = {"model.layers_per_block": 16, "model.num_latents": 1024}
+FLOW_PRINTED_FITS: dict[str, object] = {
+    "model.layers_per_block": 16,
+    "model.num_latents": 1024,
+}
 
 
 def language_cost(variant: str) -> tuple[int, int, int]:

@@ -69,7 +69,7 @@ def test_homographies_are_those_of_opencv():
 
 
 def test_moved_photos_move_by_one_homography_which_opencv_finds_and_applies():
-    for pair in some(rendering.only_homographies(SIZE, 12.0), count=4):
+    for pair in some(Rendering(SIZE, 12.0).only_homographies(), count=4):
         assert not pair["occluded"].all()
         y, x = np.mgrid[: SIZE[0], : SIZE[1]]
         start = np.stack([x, y], -1).reshape(-1, 2).astype(np.float64)
@@ -217,9 +217,15 @@ def test_nothing_to_render(arguments, message):
 
 
 @pytest.mark.parametrize(
-    ("size", "motion", "objects"),
-    [((4, 50), 1.0, (0, 1)), (SIZE, -1.0, (0, 1)), (SIZE, 1.0, (3, 1))],
+    "arguments",
+    [
+        ((4, 50), 1.0),
+        (SIZE, -1.0),
+        (SIZE, 1.0, (3, 1)),
+        (SIZE, 1.0, (0, 1), (0.0, 1.0)),
+        (SIZE, 1.0, (0, 1), (2.0, 1.0)),
+    ],
 )
-def test_what_cannot_be_rendered(size, motion, objects):
+def test_what_cannot_be_rendered(arguments):
     with pytest.raises(ValueError, match="must be 8 pixels or more"):
-        Rendering(size, motion, objects)
+        Rendering(*arguments)

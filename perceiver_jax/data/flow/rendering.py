@@ -29,6 +29,8 @@ class Rendering:
       motion: pixels that the camera, and an object before it, move by at most, or
         little more: strong motion is rarer than weak.
       objects: the smallest and the largest number of polygons.
+      zoom: the smallest and the largest number of a photo's pixels for one of a frame:
+        small frames need more, or they show next to nothing.
       deformed: chance of a smooth deformation, for each layer.
       blurred: chance of motion blur, for a pair; so with the two below.
       foggy: chance of fog.
@@ -38,6 +40,7 @@ class Rendering:
     size: tuple[int, int]
     motion: float
     objects: tuple[int, int] = (2, 8)
+    zoom: tuple[float, float] = (0.5, 2.0)
     deformed: float = 0.3
     blurred: float = 0.2
     foggy: float = 0.2
@@ -45,17 +48,19 @@ class Rendering:
 
     def __post_init__(self):
         """Raises ValueError: sizes or numbers that nothing can be rendered with."""
-        least, most = self.objects
-        if min(self.size) < 8 or self.motion < 0 or not 0 <= least <= most:
+        (fewest, most), (nearest, farthest) = self.objects, self.zoom
+        falls = not (0 <= fewest <= most and 0 < nearest <= farthest)
+        if min(self.size) < 8 or self.motion < 0 or falls:
             raise ValueError(
-                f"size={self.size} must be 8 pixels or more, motion={self.motion} and "
-                f"objects={self.objects} rising from 0 or more."
+                f"size={self.size} must be 8 pixels or more, motion={self.motion} 0 or "
+                f"more, objects={self.objects} and zoom={self.zoom} must not fall."
             )
 
-
-def only_homographies(size: tuple[int, int], motion: float) -> Rendering:
-    """Returns photos as they are, which the camera alone moves over."""
-    return Rendering(size, motion, (0, 0), deformed=0, blurred=0, foggy=0, noisy=0)
+    def only_homographies(self) -> "Rendering":
+        """Returns the same of photos as they are, which the camera alone moves over."""
+        return dataclasses.replace(
+            self, objects=(0, 0), deformed=0, blurred=0, foggy=0, noisy=0
+        )
 
 
 class RenderedPairs:
@@ -319,21 +324,21 @@ def _random_scene(photos, rendering: Rendering, rng) -> list[Layer]:
         return _random_homography(rng, rendering.size, rendering.motion)
 
     camera = homography()
-    layers = [Layer(*_random_texture(photos, rng, rendering.size), moves(camera))]
+    layers = [Layer(*_random_texture(photos, rendering, rng), moves(camera))]
     for _ in range(rng.integers(*rendering.objects, endpoint=True)):
         mask, corner = _random_polygon(rng, rendering.size)
-        texture, placement = _random_texture(photos, rng, rendering.size)
+        texture, placement = _random_texture(photos, rendering, rng)
         motion = moves(homography(), camera)
         layers.append(Layer(texture, placement, motion, mask, corner))
     return layers
 
 
-def _random_texture(photos, rng, size) -> tuple[np.ndarray, np.ndarray]:
+def _random_texture(photos, rendering, rng) -> tuple[np.ndarray, np.ndarray]:
     """A part of a photo in other colours, and where it is put: `Layer.placement`."""
     photo = photos[rng.integers(len(photos))]
-    zoom = 2 ** rng.uniform(-1, 1)  # pixels of the photo for one of the frame
+    zoom = np.exp(rng.uniform(*np.log(rendering.zoom)))
     part = []
-    for side, length in zip(size, photo.shape):
+    for side, length in zip(rendering.size, photo.shape):
         taken = min(length, int(np.ceil(zoom * side)))
         start = rng.integers(length - taken + 1)
         part.append(slice(start, start + taken))
@@ -350,7 +355,7 @@ def _random_texture(photos, rng, size) -> tuple[np.ndarray, np.ndarray]:
     placement = np.eye(3)
     placement[:2, :2] = zoom * turn * [mirror, 1]
     frame_middle, texture_middle = (
-        np.array(shape[1::-1]) / 2 for shape in (size, texture.shape)
+        np.array(shape[1::-1]) / 2 for shape in (rendering.size, texture.shape)
     )
     placement[:2, 2] = texture_middle - placement[:2, :2] @ frame_middle
     return np.ascontiguousarray(texture.astype(np.uint8)), placement
