@@ -9,21 +9,18 @@ turn. Then pairs that one core renders and augments in a second.
 
 import functools
 import json
-import os
-import pathlib
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from datetime import date
 
 import cv2
 import jax
 import numpy as np
 from absl import app, flags
 
+from benchmarks import figures
 from configs import optical_flow
 from experiments import flow_model
 from perceiver_jax import attention, kernel
@@ -111,14 +108,7 @@ def main(_):
     for key, value in found["data"].items():
         print(f"{key:20}{value:10.1f}")
     if _OUTPUT.value:
-        about = {
-            "command": "python -m benchmarks.flow " + " ".join(sys.argv[1:]),
-            "date": date.today().isoformat(),
-            "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
-            "jax": jax.__version__,
-        }
-        text = json.dumps(about | found, indent=2) + "\n"
-        pathlib.Path(_OUTPUT.value).write_text(text)
+        figures.save(_OUTPUT.value, "benchmarks.flow", found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The ImageNet model at the paper's size on this machine, scanned beside unrolled.
 
-    python benchmarks/model.py --variant=fourier
+    python -m benchmarks.model --variant=fourier
 
 Two processes, one with the model as it is and one with every layer written out by a
 Python loop, run the forward pass and the training step in turn. Printed: seconds to
@@ -9,20 +9,17 @@ trace and compile, seconds a run (medians), and peak memory.
 
 import functools
 import json
-import os
-import pathlib
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from datetime import date
 
 import haiku as hk
 import jax
 from absl import app, flags
 
+from benchmarks import figures
 from configs import imagenet
 from experiments import build
 from perceiver_jax import cost, evaluation, stack, update
@@ -105,9 +102,12 @@ def work(kind: str) -> None:
 
 def start_worker(kind: str) -> subprocess.Popen[str]:
     flags_given = [f for f in sys.argv[1:] if not f.startswith("--output")]
-    command = [sys.executable, __file__, *flags_given, f"--worker={kind}"]
+    command = [sys.executable, "-m", "benchmarks.model", f"--worker={kind}"]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, *flags_given],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -160,17 +160,10 @@ def main(_):
     if _WORKER.value:
         work(_WORKER.value)
         return
-    figures = measure()
-    print(table(figures))
+    measured = measure()
+    print(table(measured))
     if _OUTPUT.value:
-        about = {
-            "command": "python benchmarks/model.py " + " ".join(sys.argv[1:]),
-            "date": date.today().isoformat(),
-            "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
-            "jax": jax.__version__,
-        }
-        text = json.dumps(about | figures, indent=2) + "\n"
-        pathlib.Path(_OUTPUT.value).write_text(text)
+        figures.save(_OUTPUT.value, "benchmarks.model", measured)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The released models at full size on this machine: from a file to an output.
 
-    python benchmarks/released.py
+    python -m benchmarks.released
 
 For each released list of parameters a pickle with exactly those names and shapes is
 made (random numbers: the real ones can't be told from them by size), converted by
@@ -13,14 +13,12 @@ import json
 import os
 import pathlib
 import pickle
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 
 import haiku as hk
 import jax
@@ -113,7 +111,8 @@ def measure(name: str, folder: pathlib.Path) -> dict[str, float]:
     figures["convert_s"] = time.perf_counter() - start
     figures["convert_peak_gb"] = usage.ru_maxrss / 1e6
     done = subprocess.run(
-        [sys.executable, __file__, f"--run={workdir}", f"--repeats={_REPEATS.value}"],
+        [sys.executable, "-m", "benchmarks.released"]
+        + [f"--run={workdir}", f"--repeats={_REPEATS.value}"],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -144,14 +143,7 @@ def main(_):
         shown = " ".join(f"{figures[key]:11.2f}" for key in COLUMNS)
         print(f"{name:18}{figures['parameters']:13,} {shown}")
     if _OUTPUT.value:
-        about = {
-            "command": "python benchmarks/released.py " + " ".join(sys.argv[1:]),
-            "date": date.today().isoformat(),
-            "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
-            "jax": jax.__version__,
-        }
-        text = json.dumps(about | found, indent=2) + "\n"
-        pathlib.Path(_OUTPUT.value).write_text(text)
+        figures.save(_OUTPUT.value, "benchmarks.released", found)
 
 
 if __name__ == "__main__":

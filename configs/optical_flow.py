@@ -134,37 +134,38 @@ def _synthetic(config):
 
 
 def _tiny_synthetic(config):
-    config.batch_size = 32
+    config.batch_size = 16
     config.eval_batch_size = 50
-    config.steps = 6000
-    config.log_every = 100
-    config.eval_every = 1000
-    config.checkpoint_every = 500
+    config.steps = 8000
+    config.log_every = 200
+    config.eval_every = 2000
+    config.checkpoint_every = 1000
     config.precision = "params=float32,compute=float32,output=float32"  # CPUs
 
-    config.optimizer.name = "adamw"
+    config.optimizer.name = "adamw"  # LAMB is for large batches
     config.optimizer.learning_rate = 1e-3
     config.optimizer.schedule = "warmup_cosine"
-    config.optimizer.warmup_steps = 200
+    config.optimizer.warmup_steps = 100
     config.optimizer.b2 = 0.98
     config.optimizer.clip_norm = 1.0
 
     config.data.train = ("rendered",)
     config.data.held_out = ("rendered_test", "moved_photos")
-    config.data.phases = ((1.0, 0.0, True, (1.0,)),)
-    config.data.render_size = (80, 80)
-    config.data.motion = 6.0
-    config.data.objects = (0, 3)
-    config.data.rendered_pairs = 3000
+    config.data.phases = ((0.25, 0.0, True, (1.0,)), (1.0, 0.5, False, (1.0,)))
+    config.data.render_size = (64, 64)
+    config.data.motion = 5.0
+    config.data.objects = (0, 2)
+    config.data.zoom = (2.0, 5.0)
+    config.data.rendered_pairs = 5000
     config.data.keep_rendered = True
 
-    config.model.image_size = (64, 64)
+    config.model.image_size = (48, 48)
     config.model.stem = "conv"
     config.model.num_bands = 8
-    config.model.max_resolution = (16, 16)
+    config.model.max_resolution = (12, 12)
     config.model.num_latents = 64
     config.model.latent_channels = 128
-    config.model.layers_per_block = 4
+    config.model.layers_per_block = 2
     config.model.num_self_heads = 4
     config.model.remat = False
 

@@ -109,23 +109,6 @@ def mixture(found: dict[str, Source], phase: Phase) -> loader.Mixture:
     return loader.Mixture(*map(list, zip(*chosen)))
 
 
-class Subset:
-    """Some examples of a source, as a source."""
-
-    def __init__(self, source: Source, indices: list[int]):
-        """Keeps the examples at `indices`."""
-        self._source = source
-        self._indices = indices
-
-    def __len__(self) -> int:
-        """Their number."""
-        return len(self._indices)
-
-    def __getitem__(self, index: int) -> sources.Example:
-        """The example at `index` of them."""
-        return self._source[self._indices[index]]
-
-
 def by_shape(source: Source, tile: tuple[int, int]) -> list[Source]:
     """Returns a dataset in parts whose frames all have one size.
 
@@ -146,4 +129,4 @@ def by_shape(source: Source, tile: tuple[int, int]) -> list[Source]:
                 f"{shape[1]} pixels, smaller than model.image_size={tile}: enlarge "
                 "them, or evaluate with a smaller one."
             )
-    return [Subset(source, indices) for indices in groups.values()]
+    return [sources.Subset(source, indices) for indices in groups.values()]

@@ -13,7 +13,7 @@ from ml_collections import config_dict
 from experiments import corpora, text_model
 from experiments.checks import check_known
 from perceiver_jax import losses, metrics, sharding
-from perceiver_jax.data import corpus, loader, masking, tokenizer
+from perceiver_jax.data import corpus, loader, masking, sources, tokenizer
 from perceiver_jax.data.sources import Example
 from perceiver_jax.task import Batch, Task
 
@@ -41,7 +41,7 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     eval_data = {
         name: functools.partial(
             loader.eval_batches,
-            FirstDocuments(documents, data.max_held_out),
+            sources.Subset(documents, range(min(len(documents), data.max_held_out))),
             functools.partial(begin, length=data.length, seed=config.seed),
             config.eval_batch_size,
             **process,
@@ -136,22 +136,6 @@ def _arrays(found, masked, length):
         "masked": masked,
         "token_mask": valid,
     }
-
-
-class FirstDocuments:
-    """The first `count` documents of a source, or all where there are fewer."""
-
-    def __init__(self, source, count: int):
-        self._source = source
-        self._count = min(count, len(source))
-
-    def __len__(self) -> int:
-        """How many."""
-        return self._count
-
-    def __getitem__(self, index: int) -> Example:
-        """The document at `index`."""
-        return self._source[range(self._count)[index]]
 
 
 # Outputs: logits [B, M, V] -> numbers and texts.

@@ -43,8 +43,9 @@ def farneback(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Dense inverse search (Kroeger et al. 2016), at OpenCV's best preset."""
+    """Dense inverse search (Kroeger et al. 2016), at OpenCV's best and full size."""
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method.setFinestScale(0)  # the preset stops at half the size
     return method.calc(first, second, no_motion(first, second))
 
 

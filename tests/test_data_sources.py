@@ -10,7 +10,9 @@ from perceiver_jax.data.sources import (
     ArraySource,
     CorruptExample,
     FolderSource,
+    Kept,
     SkipCorrupt,
+    Subset,
 )
 
 
@@ -101,3 +103,30 @@ def test_skip_corrupt_stops_where_nothing_is_good():
     zeros = ArraySource(x=np.zeros(3, int))
     with pytest.raises(RuntimeError, match="all 3 examples are corrupt"):
         SkipCorrupt(zeros, _reject_multiples_of_three, limit=10)[0]
+
+
+class _Counted(ArraySource):
+    """Counts how often it is read."""
+
+    reads = 0
+
+    def __getitem__(self, index):
+        self.reads += 1
+        return super().__getitem__(index)
+
+
+def test_kept_examples_are_made_once():
+    source = _Counted(x=np.arange(3))
+    kept = Kept(source)
+    assert len(kept) == 3
+    for _ in range(3):
+        assert [kept[index]["x"] for index in range(3)] == [0, 1, 2]
+    assert source.reads == 3
+    with pytest.raises(IndexError):
+        kept[3]
+
+
+def test_subset_has_its_examples_in_its_order():
+    part = Subset(ArraySource(x=np.arange(5)), [4, 1])
+    assert [example["x"] for example in part] == [4, 1]
+    assert len(part) == 2

@@ -58,6 +58,23 @@ class ArraySource:
         return {name: array[index] for name, array in self._arrays.items()}
 
 
+class Subset:
+    """Some examples of a source, as a source."""
+
+    def __init__(self, source: Source, indices: Sequence[int]):
+        """Takes the examples at `indices`, in their order."""
+        self._source = source
+        self._indices = indices
+
+    def __len__(self) -> int:
+        """Their number."""
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Example:
+        """The example at `index` of them."""
+        return self._source[self._indices[index]]
+
+
 class Kept:
     """A source that keeps in memory what it has read or made once."""
 

@@ -101,7 +101,8 @@ def panel(
     """
     truth = np.where(valid[..., None], truth, 0)
     shown = truth if valid.any() else flow
-    largest = float(np.percentile(np.linalg.norm(shown, axis=-1), 99))
+    # Of a pair that hardly moves, parts of a pixel are no colours.
+    largest = max(1.0, float(np.percentile(np.linalg.norm(shown, axis=-1), 99)))
     first, second = np.clip((frames + 1) / 2 * 255 + 0.5, 0, 255).astype(np.uint8)
     error = np.linalg.norm(flow - truth, axis=-1)[valid]
     title = f"error, mean {error.mean():.2f} px" if valid.any() else "error unknown"

@@ -1,0 +1,24 @@
+"""What benchmarks write: figures, with the command, machine and day they are of."""
+
+import json
+import os
+import pathlib
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import jax
+
+
+def save(path: str, program: str, figures: Mapping[str, Any]) -> None:
+    """Writes a JSON file of figures that `python -m PROGRAM`, running now, measured."""
+    about = {
+        "command": " ".join(["python -m", program, *sys.argv[1:]]),
+        "date": date.today().isoformat(),
+        "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
+        "jax": jax.__version__,
+    }
+    text = json.dumps(about | dict(figures), indent=2) + "\n"
+    pathlib.Path(path).write_text(text)
