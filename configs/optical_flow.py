@@ -151,7 +151,7 @@ def _tiny_synthetic(config):
 
     config.data.train = ("rendered",)
     config.data.held_out = ("rendered_test", "moved_photos")
-    config.data.phases = ((0.25, 0.0, True, (1.0,)), (1.0, 0.5, False, (1.0,)))
+    config.data.phases = ((0.5, 0.0, True, (1.0,)), (1.0, 0.3, False, (1.0,)))
     config.data.render_size = (64, 64)
     config.data.motion = 5.0
     config.data.objects = (0, 2)

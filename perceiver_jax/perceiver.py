@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 
 from perceiver_jax import attention, blocks, position, stack
 
@@ -180,7 +181,8 @@ class Decoder(hk.Module):
     ) -> jax.Array:
         """Maps latents [B, N, D] and queries [B or 1, O, E] to [B, O, E or channels].
 
-        query_mask [B, O] is true for valid queries; the others attend to nothing.
+        query_mask [B, O] is true for valid queries; the others attend to nothing. With
+        output_channels, outputs are float32 whatever the inputs' type.
         """
         cross_attention = self.cross_attention()
         project = None
@@ -193,7 +195,10 @@ class Decoder(hk.Module):
             outputs = cross_attention(
                 block[0], latents, None, block[1], is_training=is_training
             )
-            return outputs if project is None else project(outputs)
+            if project is None:
+                return outputs
+            # Outputs may be pixels: bfloat16 knows a flow of 100 to half a pixel only.
+            return project(outputs.astype(jnp.float32))
 
         num_queries = queries.shape[1]
         count = blocks.count(num_queries, self.query_block or num_queries)

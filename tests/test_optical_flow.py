@@ -376,6 +376,20 @@ def test_an_untrained_model_says_no_motion():
     assert flow.shape == (1, *TILE, 2) and not np.any(flow)
 
 
+def test_flow_is_finer_than_bfloat16_when_that_is_what_is_computed_in():
+    config = small_config()
+    task = build.make_task(config)
+    _, variables = random_variables(task, config)
+    policy = parse_policy("params=float32,compute=bfloat16,output=float32")
+    forward = make_forward(task.forward, policy)
+    frames = np.random.default_rng(0).uniform(-1, 1, (1, 2, 20, 30, 3))
+    flow, _ = forward.apply(
+        *variables, None, {"frames": frames.astype(np.float32)}, False
+    )
+    rounded = flow.astype(jax.numpy.bfloat16).astype(np.float32)
+    assert (np.asarray(flow) != rounded).mean() > 0.9
+
+
 # Pictures
 
 
