@@ -206,9 +206,7 @@ class Decoder(hk.Module):
             return decode((queries, query_mask))
         if self.remat:
             decode = stack.remat(decode)
-        split = functools.partial(blocks.split, count=count)
-        parts = jax.tree.map(split, (queries, query_mask))
-        return blocks.join(hk.map(decode, parts), num_queries)
+        return blocks.map_blocks(decode, (queries, query_mask), count, hk.map)
 
 
 @dataclasses.dataclass

@@ -163,8 +163,10 @@ def test_visiting_keys_in_blocks_changes_nothing(
         np.testing.assert_allclose(gradient, expected, atol=2e-5)
 
 
-def test_blocks_never_hold_all_scores(monkeypatch):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", 64)
+@pytest.mark.parametrize(("key_block", "max_scores"), [(64, 2**30), (4096, 2**13)])
+def test_blocks_never_hold_all_scores(monkeypatch, key_block, max_scores):
+    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+    monkeypatch.setattr(kernel, "MAX_SCORES", max_scores)
     query, key = normal(1, 64, 2, 4), normal(1, 512, 2, 4)
     loss = lambda query: kernel.attend(query, key, key).sum()
     for function in (loss, jax.grad(loss)):
