@@ -12,6 +12,16 @@ from typing import Any
 import jax
 
 
+def peak_gb() -> float:
+    """Returns the peak memory of this process, of Linux's own count.
+
+    Not resource.getrusage's, in which a process has at least its parent's peak.
+    """
+    status = pathlib.Path("/proc/self/status").read_text().splitlines()
+    (peak,) = (line.split()[1] for line in status if line.startswith("VmHWM:"))
+    return int(peak) / 1e6
+
+
 def save(path: str, program: str, figures: Mapping[str, Any]) -> None:
     """Writes a JSON file of figures that `python -m PROGRAM`, running now, measured."""
     about = {

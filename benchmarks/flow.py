@@ -9,7 +9,6 @@ turn. Then pairs that one core renders and augments in a second.
 
 import functools
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -56,7 +55,7 @@ def run_model(way: str) -> dict[str, float]:
     return {
         "compile_s": middle - start,
         "run_s": time.perf_counter() - middle,
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_gb": figures.peak_gb(),
     }
 
 

@@ -9,7 +9,6 @@ trace and compile, seconds a run (medians), and peak memory.
 
 import functools
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -79,24 +78,24 @@ def work(kind: str) -> None:
     if kind == "unrolled":
         unroll_layers()
     functions, arguments = make_programs()
-    compiled, figures = {}, {}
+    compiled, costs = {}, {}
     for name, function in functions.items():
         start = time.perf_counter()
         lowered = jax.jit(function).lower(*arguments)
         traced = time.perf_counter()
         compiled[name] = lowered.compile()
-        figures[name] = {
+        costs[name] = {
             "trace": traced - start,
             "compile": time.perf_counter() - traced,
             "gflop": cost.count_flops(function, *arguments) / 1e9,
             "temporaries_gb": cost.program_cost(compiled[name]).temp_bytes / 1e9,
         }
-    print(json.dumps(figures), flush=True)
+    print(json.dumps(costs), flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
         jax.block_until_ready(compiled[line.strip()](*arguments))
         print(time.perf_counter() - start, flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak = figures.peak_gb()
     print(peak, flush=True)
 
 
@@ -119,10 +118,10 @@ def ask(worker: subprocess.Popen[str], word: str) -> float:
 
 def measure() -> dict[str, dict]:
     """Figures of both kinds: compiled one after the other, run in turn."""
-    workers, figures = {}, {}
+    workers, found = {}, {}
     for kind in ("scanned", "unrolled"):
         workers[kind] = start_worker(kind)
-        figures[kind] = json.loads(workers[kind].stdout.readline())
+        found[kind] = json.loads(workers[kind].stdout.readline())
     for name in PROGRAMS:
         seconds = {kind: [] for kind in workers}
         for repeat in range(_REPEATS.value + 1):
@@ -131,13 +130,13 @@ def measure() -> dict[str, dict]:
                 if repeat:  # the first is a warm-up
                     seconds[kind].append(taken)
         for kind, values in seconds.items():
-            figures[kind][name]["seconds"] = statistics.median(values)
+            found[kind][name]["seconds"] = statistics.median(values)
     for kind, worker in workers.items():
-        figures[kind]["peak_gb"] = float(worker.communicate()[0])
-    return figures
+        found[kind]["peak_gb"] = float(worker.communicate()[0])
+    return found
 
 
-def table(figures: dict[str, dict]) -> str:
+def table(found: dict[str, dict]) -> str:
     """A row a figure: scanned, unrolled, and the first over the second."""
     rows = [("", "scanned", "unrolled", "ratio")]
 
@@ -145,7 +144,7 @@ def table(figures: dict[str, dict]) -> str:
         shown = [f"{value:.{digits}f}" for value in values]
         rows.append((title, *shown, f"{values[0] / values[1]:.2f}"))
 
-    kinds = [figures["scanned"], figures["unrolled"]]
+    kinds = [found["scanned"], found["unrolled"]]
     for name in PROGRAMS:
         of = [kind[name] for kind in kinds]
         add(f"{name}: trace + compile, s", [x["trace"] + x["compile"] for x in of])

@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import pickle
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,11 +24,13 @@ import jax
 import numpy as np
 from absl import app, flags
 
+from benchmarks import figures
 from experiments import build, restore
 from perceiver_jax.forward import make_forward, parse_policy
 
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Timed runs of each model.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
+_PICKLE = flags.DEFINE_string("pickle", None, "Internal: write this file.")
 _WORKDIR = flags.DEFINE_string("run", None, "Internal: run this checkpoint.")
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -92,14 +93,15 @@ def run(workdir: str) -> dict[str, float]:
         "load_s": times[1] - times[0],
         "compile_s": times[2] - times[1],
         "run_s": statistics.median(seconds),
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_gb": figures.peak_gb(),
     }
 
 
 def measure(name: str, folder: pathlib.Path) -> dict[str, float]:
     """Figures of one model, from its file on."""
     path, workdir = folder / f"{name}.pickle", folder / name
-    figures: dict[str, float] = {"parameters": write_pickle(path, LISTS[name])}
+    # A process has its parent's peak in what wait4 tells, so this one stays small.
+    found: dict[str, float] = {"parameters": int(run_self(f"--pickle={path}"))}
     start = time.perf_counter()
     # time(1) is not everywhere: a child's peak comes from os.wait4.
     process = subprocess.Popen(
@@ -108,16 +110,17 @@ def measure(name: str, folder: pathlib.Path) -> dict[str, float]:
     )
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, f"converting {name} failed"
-    figures["convert_s"] = time.perf_counter() - start
-    figures["convert_peak_gb"] = usage.ru_maxrss / 1e6
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.released"]
-        + [f"--run={workdir}", f"--repeats={_REPEATS.value}"],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return figures | json.loads(done.stdout.splitlines()[-1])
+    found["convert_s"] = time.perf_counter() - start
+    found["convert_peak_gb"] = usage.ru_maxrss / 1e6
+    arguments = (f"--run={workdir}", f"--repeats={_REPEATS.value}")
+    return found | json.loads(run_self(*arguments))
+
+
+def run_self(*arguments: str) -> str:
+    """Runs this program in a process of its own, and returns its last line."""
+    command = [sys.executable, "-m", "benchmarks.released", *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()[-1]
 
 
 COLUMNS = {
@@ -131,6 +134,10 @@ COLUMNS = {
 
 
 def main(_):
+    if _PICKLE.value:
+        path = pathlib.Path(_PICKLE.value)
+        print(write_pickle(path, LISTS[path.stem]))
+        return
     if _WORKDIR.value:
         print(json.dumps(run(_WORKDIR.value)))
         return
@@ -139,9 +146,9 @@ def main(_):
         with tempfile.TemporaryDirectory() as folder:
             found[name] = measure(name, pathlib.Path(folder))
     print(f"{'model':18}{'parameters':>13}", *(f"{c:>11}" for c in COLUMNS.values()))
-    for name, figures in found.items():
-        shown = " ".join(f"{figures[key]:11.2f}" for key in COLUMNS)
-        print(f"{name:18}{figures['parameters']:13,} {shown}")
+    for name, row in found.items():
+        shown = " ".join(f"{row[key]:11.2f}" for key in COLUMNS)
+        print(f"{name:18}{row['parameters']:13,} {shown}")
     if _OUTPUT.value:
         figures.save(_OUTPUT.value, "benchmarks.released", found)
 
