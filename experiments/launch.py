@@ -54,7 +54,8 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     parallel = sharding.OverMesh(cost.tpu_mesh(topology), config.shard_state)
     chips = parallel.mesh.size
     small = config_dict.ConfigDict(config)
-    small.data.source, small.batch_size = "synthetic", chips
+    # Only shapes are looked at; pairs both ways need an even batch.
+    small.data.source, small.batch_size = "synthetic", 2 * chips
     if "num_workers" in small.data:
         small.data.num_workers = 0
     task = build.make_task(small)

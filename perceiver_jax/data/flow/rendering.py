@@ -145,7 +145,7 @@ class Homography:
     Attributes:
       center: [2], what it turns about.
       shift: [2] pixels.
-      linear: [2, 2], the logarithm-like part: turn, scale and shear, 0 for none.
+      linear: [2, 2], what is added to the identity: turn, scale and shear.
       perspective: [2], a pixel.
     """
 
