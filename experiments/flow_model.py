@@ -70,3 +70,10 @@ def make_forward(
         return tiling.blend_tiles(predict, frames, tile, corners)
 
     return forward
+
+
+def grid_shape(model: config_dict.ConfigDict) -> tuple[int, int]:
+    """Returns the rows and columns of the inputs of a frame of model.image_size."""
+    stride = STRIDE if model.stem == "conv" else 1
+    height, width = (-(-side // stride) for side in model.image_size)
+    return height, width

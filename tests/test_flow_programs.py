@@ -115,3 +115,22 @@ def test_report_shows_curves_and_pairs(trained):
         assert f"({name}.png)" in index
         with Image.open(trained / "report" / f"{name}.png") as picture:
             assert picture.width > 500 and np.asarray(picture.convert("L")).std() > 10
+
+
+def test_flow_and_attention_of_frames_of_ones_own(trained, datasets, tmp_path):
+    frames = sorted(map(str, (datasets / "train" / "clip0").glob("0_img*.png")))
+    done = programs.run(
+        "experiments.predict",
+        f"--workdir={trained}",
+        f"--output={tmp_path}",
+        "--attention",
+        "--json",
+        *frames,
+    )
+    record = json.loads(done.stdout)
+    flow, _ = files.read_flow(tmp_path / record["flow"][0])
+    assert flow.shape == (*SIZE, 2)
+    with np.load(record["attention"][0]) as maps:  # of 4 x 6 cells
+        assert maps["encoder"].shape == (4, 24) and maps["decoder"].shape == (24, 4)
+    with Image.open(record["attention"][1]) as picture:
+        assert np.asarray(picture.convert("L")).std() > 10

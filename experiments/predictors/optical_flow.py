@@ -32,7 +32,9 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
         suffixes=(*images.SUFFIXES, *video.SUFFIXES),
         items=_items,
         predict=_predict,
-        attend=functools.partial(_attend, tile=tile),
+        attend=functools.partial(
+            _attend, tile=tile, grid=flow_model.grid_shape(config.model)
+        ),
         describe=_describe,
     )
 
@@ -102,19 +104,28 @@ def _draw(path: pathlib.Path, largest: float) -> np.ndarray:
 
 
 def _attend(
-    look: Apply, item: Item, folder: pathlib.Path, *, tile: tuple[int, int]
+    look: Apply,
+    item: Item,
+    folder: pathlib.Path,
+    *,
+    tile: tuple[int, int],
+    grid: tuple[int, int],
 ) -> list[str]:
-    """Attention in the first tile of the first pair."""
+    """Attention in the first tile of the first pair; drawn is that to the first frame.
+
+    Where frames are apart, the encoder's map has the second frame after the first.
+    """
     pair = next(_pairs(item))
     frames = np.stack([frame[: tile[0], : tile[1]] for frame in pair])
     maps = look({"frames": pairs.normalize(frames)[None]})
     encoder = np.asarray(maps[attention_pictures.ENCODER])[0].mean(0)  # [N, M]
     decoder = np.asarray(maps[attention_pictures.DECODER])[0].mean(0)  # [O, N]
     latents = attention_pictures.choose_latents(encoder[None], NUM_LATENTS)
-    shown = [*encoder[latents], *decoder.T[latents]]
+    looked = encoder.reshape(len(encoder), -1, *grid)[latents, 0]
+    read = decoder.T.reshape(-1, *grid)[latents]
     figure = attention_pictures.draw_cells(
         frames[0],
-        np.stack(shown).reshape(-1, *tile),
+        np.concatenate([looked, read]),
         [
             *(f"latent {n} looks at" for n in latents),
             *(f"latent {n} is read by" for n in latents),
