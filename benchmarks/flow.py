@@ -77,9 +77,8 @@ def measure_data() -> dict[str, float]:
     """Pairs a second of one core."""
     cv2.setNumThreads(1)
     data = optical_flow.get_config("synthetic").data
-    look = rendering.Rendering(
-        tuple(data.render_size), data.motion, tuple(data.objects)
-    )
+    size, objects, zoom = map(tuple, (data.render_size, data.objects, data.zoom))
+    look = rendering.Rendering(size, data.motion, objects, zoom)
     source = rendering.RenderedPairs(photos.scikit_learn(), look, _PAIRS.value)
     start = time.perf_counter()
     rendered = [pairs.mask_damage(source[index]) for index in range(len(source))]

@@ -2,14 +2,15 @@
 
 import collections
 import pathlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import config_dict
 
 from experiments.checks import check_known
 from perceiver_jax.data import loader, sources
-from perceiver_jax.data.flow import datasets, photos, rendering
+from perceiver_jax.data.flow import datasets, pairs, photos, rendering
 from perceiver_jax.data.sources import Source
 
 # Of rendered pairs to train on, to test on, and of photos that only the camera moves.
@@ -39,48 +40,85 @@ def load_phases(data: config_dict.ConfigDict) -> list[Phase]:
     Raises:
       ValueError: they are no curriculum.
     """
-    phases = [Phase(*row) for row in data.phases]
+    phases = [_phase(row, len(data.train)) for row in data.phases]
     ends = [phase.until for phase in phases]
     if ends != sorted(set(ends)) or not ends or ends[0] <= 0 or ends[-1] != 1:
-        raise ValueError(f"data.phases end at {ends}: they must rise from 0 to 1.")
-    for phase in phases:
-        fits = len(phase.weights) == len(data.train) and sum(phase.weights) > 0
-        if not fits or min(phase.weights) < 0 or phase.strength < 0:
-            raise ValueError(
-                f"{phase} needs a strength of 0 or more, and weights for "
-                f"data.train={tuple(data.train)}, not all 0."
-            )
+        raise ValueError(
+            f"data.phases end at {ends}: shares of training must rise, the last to 1."
+        )
     return phases
 
 
-def load(data: config_dict.ConfigDict, names: tuple[str, ...]) -> dict[str, Source]:
-    """Returns datasets by their names in a config.
+def _phase(row: Any, num_datasets: int) -> Phase:
+    try:
+        until, strength, both_ways, weights = row
+        phase = Phase(until, strength, both_ways, tuple(weights))
+        fits = (
+            isinstance(both_ways, bool)
+            and len(phase.weights) == num_datasets
+            and min(until, strength, *phase.weights) >= 0
+            and sum(phase.weights) > 0
+        )
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"data.phases has {row!r}: a row is (until, strength, both_ways, (weights "
+            f"of the {num_datasets} in data.train,)), such as (1.0, 0.5, False, "
+            f"{(1.0,) * num_datasets})."
+        )
+    return phase
+
+
+def load(
+    data: config_dict.ConfigDict, names: Sequence[str], tile: tuple[int, int]
+) -> dict[str, Source]:
+    """Returns datasets with known flow, by their names in a config.
+
+    Args:
+      data: the config's `data`.
+      names: of datasets.
+      tile: the size of frame that the model takes; no frames may be smaller.
 
     Raises:
-      ValueError: an unknown name, or one that comes twice.
+      ValueError: an unknown name, one that comes twice, one without public flow, or
+        frames that are too small.
       FileNotFoundError: one is not there; says where it should be.
     """
     check_known("data.source", data.source, ("datasets", "synthetic"))
     if len(set(names)) < len(names) or not names:
         raise ValueError(f"{tuple(names)} must be names of datasets, each once.")
-    return {name: _load(data, name) for name in names}
+    for name in names:
+        check_known("dataset", name, [*datasets.DATASETS, *_SEEDS])
+        if name in datasets.TEST_SETS:
+            raise ValueError(
+                f"The flow of '{name}' is not public: it can be predicted only, by "
+                "scripts.flow_submission."
+            )
+    return {name: _load(data, name, tile) for name in names}
 
 
-def _load(data, name):
-    check_known("dataset", name, [*datasets.DATASETS, *_SEEDS])
-    if data.source == "synthetic":
-        return _noise(data)
-    if name in datasets.DATASETS:
-        return datasets.open_dataset(name, pathlib.Path(data.dir).expanduser())
-    return _render(data, name)
+def _load(data, name, tile):
+    if data.source == "datasets" and name in datasets.DATASETS:
+        source = datasets.open_dataset(name, data.dir)
+        pairs.check_size(source.shape(0), tile, str(source.pairs[0].first))
+        return source
+    size = tuple(data.render_size)
+    if size[0] < tile[0] or size[1] < tile[1]:
+        raise ValueError(
+            f"data.render_size={size} is smaller than model.image_size={tile}: raise "
+            "the one or lower the other."
+        )
+    return _noise(size) if data.source == "synthetic" else _render(data, name)
 
 
-def _render(data, name):
+def _render(data: config_dict.ConfigDict, name: str) -> Source:
     size = tuple(data.render_size)
     moved = name == "moved_photos"
     folder = data.test_photos if moved else data.photos
+    images: Sequence[np.ndarray] | sources.SkipCorrupt
     if folder:
-        images = photos.PhotoFolder(pathlib.Path(folder).expanduser())
+        images = photos.folder(pathlib.Path(folder).expanduser())
     else:
         images = photos.matplotlib_portrait() if moved else photos.scikit_learn()
     look = rendering.Rendering(size, data.motion, tuple(data.objects), tuple(data.zoom))
@@ -91,10 +129,9 @@ def _render(data, name):
     return sources.Kept(source) if data.keep_rendered else source
 
 
-def _noise(data):
+def _noise(size: tuple[int, int]) -> Source:
     """Noise, to measure speed, and to compile, without data."""
     rng = np.random.default_rng(0)
-    size = tuple(data.render_size)
     return sources.ArraySource(
         frames=rng.integers(0, 256, (2, 2, *size, 3), dtype=np.uint8),
         flow=rng.normal(size=(2, *size, 2)).astype(np.float32),
@@ -123,10 +160,5 @@ def by_shape(source: Source, tile: tuple[int, int]) -> list[Source]:
     for index in range(len(source)):
         groups[source.shape(index)].append(index)
     for shape, (first, *_) in groups.items():
-        if shape[0] < tile[0] or shape[1] < tile[1]:
-            raise ValueError(
-                f"The frames of {source.pairs[first].first} are of {shape[0]}x"
-                f"{shape[1]} pixels, smaller than model.image_size={tile}: enlarge "
-                "them, or evaluate with a smaller one."
-            )
+        pairs.check_size(shape, tile, str(source.pairs[first].first))
     return [sources.Subset(source, indices) for indices in groups.values()]

@@ -18,25 +18,26 @@ from perceiver_jax.data.sources import Example, Source
 from perceiver_jax.task import Batch, Task
 
 OUTLIERS = (1, 3, 5)  # pixels of error beyond which a pixel counts as one
-SPEEDS = ((0, 10), (10, 40), (40, np.inf))  # pixels that it moves (Sintel's table)
+MAGNITUDES = ((0, 10), (10, 40), (40, np.inf))  # pixels of motion (Sintel's table)
 SHOWN = 4  # pairs in a picture
 
 
 def make_task(config: config_dict.ConfigDict) -> Task:
     """Builds the task from a config of configs/optical_flow.py."""
     data = config.data
-    train = flow_data.load(data, tuple(data.train))
-    phases = flow_data.load_phases(data)
-    num_examples = sum(map(len, train.values()))
     tile = tuple(config.model.image_size)
-    if any(side < least for side, least in zip(data.render_size, tile)):
+    train = flow_data.load(data, data.train, tile)
+    phases = flow_data.load_phases(data)
+    odd = config.batch_size % (2 * jax.process_count())
+    if odd and any(phase.both_ways for phase in phases):
         raise ValueError(
-            f"data.render_size={tuple(data.render_size)} is smaller than "
-            f"model.image_size={tile}."
+            f"batch_size={config.batch_size} must be even in each process, as "
+            "data.phases has pairs both ways."
         )
+    num_examples = sum(map(len, train.values()))
     held_out = {
         name: flow_data.by_shape(source, tile)
-        for name, source in flow_data.load(data, tuple(data.held_out)).items()
+        for name, source in flow_data.load(data, data.held_out, tile).items()
     }
     return Task(
         name="optical_flow",
@@ -70,7 +71,7 @@ def protocol(config: config_dict.ConfigDict) -> dict[str, object]:
     """Returns how large frames are predicted, and what metrics are means over."""
     return {
         "tile": list(config.model.image_size),
-        "least_overlap_of_tiles": tiling.MIN_OVERLAP,
+        "least_overlap_of_tiles": [*map(tiling.min_overlap, config.model.image_size)],
         "weight_in_a_tile": "distance to its edge",
         "mean": "over the valid pixels of all pairs",
     }
@@ -99,11 +100,6 @@ def train_batches(
         end = round(phase.until * total_steps)
         if start_step >= end and phase is not last:
             continue
-        if phase.both_ways and batch_size % (2 * jax.process_count()):
-            raise ValueError(
-                f"batch_size={batch_size} must be even in each process, as data.phases "
-                "has pairs both ways."
-            )
         batches = loader.train_batches(
             flow_data.mixture(found, phase),
             functools.partial(
@@ -185,7 +181,7 @@ def measure(flow: jax.Array, batch: Batch) -> metrics.Metrics:
     for pixels in OUTLIERS:
         found[f"outliers_{pixels}px"] = (error > pixels, weight)
     found["fl_all"] = ((error > 3) & (error > 0.05 * length), weight)
-    for low, high in SPEEDS:
+    for low, high in MAGNITUDES:
         name = f"epe_s{low}_{high}" if np.isfinite(high) else f"epe_s{low}+"
         found[name] = (error, weight * ((low <= length) & (length < high)))
     if "occluded" in batch:
@@ -196,7 +192,14 @@ def measure(flow: jax.Array, batch: Batch) -> metrics.Metrics:
 
 
 def combine(numbers: dict[str, float], *, sets: list[str]) -> dict[str, float]:
-    """Returns `score`, larger is better: minus the mean of all sets' error."""
+    """Returns `score`, larger is better: minus the mean of all sets' error.
+
+    Raises:
+      ValueError: a set has no pixel whose flow is known.
+    """
+    for name in sets:
+        if f"{name}/epe" not in numbers:
+            raise ValueError(f"No pixel of '{name}' has a known flow: leave it out.")
     return {"score": -float(np.mean([numbers[f"{name}/epe"] for name in sets]))}
 
 

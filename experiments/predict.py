@@ -89,7 +89,7 @@ def predict(
     def look(variables, batch):
         return inspection.attention_maps(looked_at, variables, batch)
 
-    variables = restored.variables
+    variables = restored.whole_variables
     stems: set[str] = set()
     for item in predictor.items(files, lines):
         # Of one name in two folders, the files of neither may be replaced.

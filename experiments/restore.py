@@ -45,6 +45,11 @@ class Restored(NamedTuple):
         return task, make_forward(task.forward, parse_policy(self.config.precision))
 
     @property
+    def whole_variables(self) -> Variables:
+        """`variables` for a program of one's own: without pmap's axis of devices."""
+        return Variables(*self.parallel.to_save(self.variables))
+
+    @property
     def class_names(self) -> Mapping[str, Sequence[str]]:
         """The names of every task's classes, where the checkpoint has them."""
         return self.about.get("class_names", {})

@@ -14,6 +14,8 @@ import tensorboardX
 
 logger = logging.getLogger(__name__)
 
+METRICS = "metrics.jsonl"  # in a workdir: a row of numbers a line
+
 
 def log_to_console() -> None:
     """Shows what this library logs, and only errors of the others."""
@@ -37,7 +39,7 @@ class Writer:
         self._active = active
         if not active:
             return
-        self._path = workdir / "metrics.jsonl"
+        self._path = workdir / METRICS
         _drop_after(self._path, start_step)
         self._board = tensorboardX.SummaryWriter(
             str(workdir / "tensorboard"), purge_step=start_step + 1, max_queue=100
@@ -79,7 +81,7 @@ class Writer:
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
     """Returns the rows of a run's metrics.jsonl."""
-    path = pathlib.Path(workdir) / "metrics.jsonl"
+    path = pathlib.Path(workdir) / METRICS
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: has this run been started?")
     return [json.loads(line) for line in path.read_text().splitlines()]

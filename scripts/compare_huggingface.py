@@ -101,7 +101,7 @@ def run_ours(workdir: pathlib.Path, batch: dict) -> np.ndarray:
     forward = make_forward(predictor.forward, policy)
     with jax.default_matmul_precision("highest"):
         apply = jax.jit(forward.apply, static_argnums=4)
-        return np.asarray(apply(*restored.variables, None, batch, False)[0])
+        return np.asarray(apply(*restored.whole_variables, None, batch, False)[0])
 
 
 def compare(title: str, ours: np.ndarray, theirs: np.ndarray) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments import optical_flow, restore
 from perceiver_jax import evaluation, metrics
+from perceiver_jax.data.flow import pairs
 from perceiver_jax.task import Batch
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]  # grey frames -> flow [H, W, 2]
@@ -63,7 +64,7 @@ def evaluate(method: Method, batches: Iterable[Batch]) -> dict[str, float]:
     )
     mean = metrics.Mean()
     for batch in batches:
-        frames = np.rint((batch["frames"] + 1) / 2 * 255).astype(np.uint8)
+        frames = pairs.denormalize(batch["frames"])
         grey = [[cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in pair] for pair in frames]
         flow = np.stack([method(*pair) for pair in grey])
         mean.add(jax.device_get(measure(flow, batch)))

@@ -4,7 +4,8 @@ r"""Writes a model's flow of a test set as the server of Sintel or of KITTI take
         --out=submission --config.data.dir=DATASETS
 
 Sintel's bundler takes submission/clean and submission/final, one call each; for KITTI,
-pack the folder into a zip archive. submission/protocol.json says how it was made.
+pack the images into a zip archive. protocol_DATASET.json beside them says how they were
+made.
 """
 
 import json
@@ -22,7 +23,7 @@ from perceiver_jax.forward import make_forward, parse_policy
 _DATASET = flags.DEFINE_enum(
     "dataset",
     None,
-    ["sintel_clean_test", "sintel_final_test", "kitti_2012_test", "kitti_2015_test"],
+    datasets.TEST_SETS,
     "What to predict.",
     required=True,
 )
@@ -42,7 +43,10 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     config = restored.config
     if config.task != "optical_flow":
         raise ValueError(f"{restored.folder} is of task '{config.task}', not of flow.")
-    source = datasets.open_dataset(_DATASET.value, pathlib.Path(config.data.dir))
+    source = datasets.open_dataset(_DATASET.value, config.data.dir)
+    for index, paths in enumerate(source.pairs):
+        size = tuple(config.model.image_size)
+        pairs.check_size(source.shape(index), size, str(paths.first))
     predictor = build.make_predictor(config)
     forward = make_forward(predictor.forward, parse_policy(config.precision))
 
@@ -50,10 +54,11 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     def predict(variables, frames):
         return forward.apply(*variables, None, {"frames": frames}, False)[0][0]
 
+    variables = restored.whole_variables
     out = pathlib.Path(_OUT.value)
     for index, paths in enumerate(source.pairs):
         frames = pairs.normalize(source[index]["frames"])
-        flow = np.asarray(predict(restored.variables, frames[None]), np.float32)
+        flow = np.asarray(predict(variables, frames[None]), np.float32)
         path = out / submission_path(_DATASET.value, paths.first)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_flow(path, flow)
@@ -63,7 +68,8 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
         "pairs": len(source),
         "protocol": optical_flow.protocol(config),
     }
-    (out / "protocol.json").write_text(json.dumps(about, indent=2) + "\n")
+    protocol = out / f"protocol_{_DATASET.value}.json"
+    protocol.write_text(json.dumps(about, indent=2) + "\n")
     print(f"{len(source)} pairs: {out}")
 
 

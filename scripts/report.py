@@ -22,6 +22,8 @@ def write_index(path: pathlib.Path, checkpoint: pathlib.Path, report: Report) ->
     lines = [f"# Step {checkpoint.name} of {checkpoint.parent.parent}", ""]
     lines += ["| metric | value |", "|---|---|"]
     lines += [f"| {name} | {value:.4g} |" for name, value in report.metrics.items()]
+    lines += [""] if report.protocol else []
+    lines += [f"- {name}: {value}" for name, value in report.protocol.items()]
     for title, file, caption in report.sections:
         lines += ["", f"## {title}", "", caption, "", f"![{title}]({file})"]
     path.write_text("\n".join(lines) + "\n")

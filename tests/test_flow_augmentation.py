@@ -156,12 +156,14 @@ def test_augmentation_is_a_function_of_its_generator_and_keeps_the_pair():
 def test_frames_smaller_than_the_part_are_named():
     with pytest.raises(ValueError, match="a pair: frames of 24x32 pixels are smaller"):
         augmentation.augment(random_pair(), rng(), (25, 30), 1.0)
+    with pytest.raises(ValueError, match=r'config.model.image_size="\(24,30\)"'):
+        augmentation.augment(random_pair(), rng(), (25, 30), 1.0)
 
 
 # Damage
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e9, 1001])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e9, 1001, -1001])
 def test_damaged_flow_is_masked_and_marked(value):
     pair = fake_flow.make_pair(0, (6, 8))._asdict()
     pair["flow"][2, 3, 1] = value
@@ -228,6 +230,16 @@ def test_reversed_rendered_pair_is_true():
     assert np.mean(errors) < 0.4 * np.mean(unmoved)
 
 
-def test_frames_are_normalized():
-    frames = np.array([0, 255], np.uint8)
-    np.testing.assert_array_equal(pairs.normalize(frames), np.float32([-1, 1]))
+def test_frames_are_normalized_and_back():
+    frames = np.arange(256, dtype=np.uint8)
+    normalized = pairs.normalize(frames)
+    assert normalized.dtype == np.float32
+    assert normalized[0] == -1 and normalized[-1] == 1
+    np.testing.assert_array_equal(pairs.denormalize(normalized), frames)
+
+
+def test_the_length_of_flow_counts_for_damage_and_not_its_parts():
+    pair = fake_flow.make_pair(0, (2, 2))._asdict()
+    pair["flow"][0, 0] = [800, 800]
+    pair["flow"][1, 1] = [0, -1000]
+    assert pairs.mask_damage(pair)["damaged"].tolist() == [[True, False], [False] * 2]

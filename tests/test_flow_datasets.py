@@ -125,7 +125,15 @@ def test_a_dataset_that_is_not_there(tmp_path):
         with pytest.raises(FileNotFoundError, match="holds no pairs; lay it out as"):
             datasets.open_dataset(name, tmp_path)
     (tmp_path / "FlyingChairs_release").mkdir()
-    with pytest.raises(FileNotFoundError, match="comes with the dataset"):
+    with pytest.raises(FileNotFoundError, match="https://lmb.informatik"):
+        datasets.open_dataset("chairs", tmp_path)
+
+
+def test_a_split_of_other_pairs(tmp_path):
+    root = tmp_path / "FlyingChairs_release"
+    fake_flow.chairs(root)
+    (root / "FlyingChairs_train_val.txt").write_text("1\n2\n")
+    with pytest.raises(ValueError, match="is of 2 pairs, but .*data has 3"):
         datasets.open_dataset("chairs", tmp_path)
 
 
@@ -133,24 +141,38 @@ def test_a_dataset_that_is_not_there(tmp_path):
     ("name", "missing"),
     [
         ("chairs", "FlyingChairs_release/data/00003_img2.ppm"),
+        ("chairs", "FlyingChairs_release/data/00003_flow.flo"),
+        ("things_clean", "FlyingThings3D/frames_cleanpass/TRAIN/A/0000/left/0007.png"),
+        ("sintel_clean", "Sintel/training/clean/alley_1/frame_0002.png"),
+        ("sintel_clean_test", "Sintel/test/clean/cave_3/frame_0002.png"),
         ("sintel_final", "Sintel/training/occlusions/alley_1/frame_0002.png"),
         ("kitti_2015", "KITTI_2015/training/image_2/000001_11.png"),
+        ("kitti_2015", "KITTI_2015/training/image_2/000001_10.png"),
+        ("kitti_2015", "KITTI_2015/training/flow_noc/000001_10.png"),
+        ("hd1k", "HD1K/hd1k_input/image_2/000000_0002.png"),
+        ("hd1k", "HD1K/hd1k_input/image_2/000000_0001.png"),
+        ("hd1k", "HD1K/hd1k_flow_gt/flow_occ/000000_0000.png"),
         ("autoflow", "AutoFlow/static_40k_png_2_of_4/table_2_batch_0/im1.png"),
+        ("autoflow", "AutoFlow/static_40k_png_2_of_4/table_2_batch_0/forward.flo"),
         ("pairs_train", "train/clip1/1_img2.png"),
+        ("pairs_train", "train/clip1/1_img1.png"),
+        ("pairs_train", "train/clip1/1_flow.flo"),
     ],
 )
 def test_a_missing_file_of_a_pair_is_named(tmp_path, name, missing):
     fake_flow.chairs(tmp_path / "FlyingChairs_release")
+    fake_flow.things(tmp_path / "FlyingThings3D")
     fake_flow.sintel(tmp_path / "Sintel")
     fake_flow.kitti(tmp_path / "KITTI_2015", [(8, 9), (8, 9)])
+    fake_flow.hd1k(tmp_path / "HD1K")
     fake_flow.autoflow(tmp_path / "AutoFlow")
     pairs = [fake_flow.make_pair(n, (8, 9))._asdict() for n in range(2)]
     fake_flow.pair_folder(tmp_path / "train", pairs)
     datasets.open_dataset(name, tmp_path)
     (tmp_path / missing).unlink()
-    with pytest.raises(FileNotFoundError, match="is missing, the") as error:
+    with pytest.raises(FileNotFoundError, match="is missing, ") as error:
         datasets.open_dataset(name, tmp_path)
-    assert missing in str(error.value)
+    assert missing in str(error.value).split(" is missing")[0]
 
 
 def test_frames_and_flow_of_different_sizes(tmp_path):
@@ -186,8 +208,19 @@ def test_two_frames_of_one_name(tmp_path):
     pair = fake_flow.make_pair(0, (8, 9))
     fake_flow.pair_folder(tmp_path / "train", [pair._asdict()])
     fake_flow.write_image(tmp_path / "train" / "clip0" / "0_img1.bmp", pair.frames[0])
-    with pytest.raises(ValueError, match="2 images called 0_img1"):
+    with pytest.raises(ValueError, match="are both img1 of 0: keep one"):
         datasets.open_dataset("pairs_train", tmp_path)
+
+
+def test_what_lies_beside_ones_own_pairs_is_left_alone(tmp_path):
+    pair = fake_flow.make_pair(0, (8, 9))._asdict()
+    fake_flow.pair_folder(tmp_path / "train", [pair])
+    clip = tmp_path / "train" / "clip0"
+    (clip / "0_flow.flo").rename(clip / "0_flow.FLO")
+    for name in ("._0_flow.flo", "notes_img1.txt", "0_img1.json", "my_photo.png"):
+        (clip / name).write_bytes(b"")
+    (found,) = read("pairs_train", tmp_path)
+    np.testing.assert_array_equal(found["flow"], pair["flow"])
 
 
 # Photos
@@ -195,14 +228,25 @@ def test_two_frames_of_one_name(tmp_path):
 
 def test_photos_of_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no images"):
-        photos.PhotoFolder(tmp_path)
+        photos.folder(tmp_path)
     written = fake_flow.make_pair(0, (8, 9)).frames
     fake_flow.write_image(tmp_path / "a.png", written[0])
     fake_flow.write_image(tmp_path / "deep" / "b.PNG", written[1])
-    (tmp_path / "notes.txt").write_text("no photo")
-    found = photos.PhotoFolder(tmp_path)
+    for name in ("notes.txt", "notes.pdf", "video.mpg", ".a.png"):
+        (tmp_path / name).write_text("no photo")
+    found = photos.folder(tmp_path)
     assert len(found) == 2
     np.testing.assert_array_equal(np.stack([found[0], found[1]]), written)
+
+
+def test_a_broken_photo_is_told_and_another_taken(tmp_path, caplog):
+    written = fake_flow.make_pair(0, (8, 9)).frames
+    fake_flow.write_image(tmp_path / "a.png", written[0])
+    fake_flow.write_image(tmp_path / "b.png", written[1])
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:50])
+    found = photos.folder(tmp_path)
+    np.testing.assert_array_equal(found[0], written[1])
+    assert "a.png" in caplog.text
 
 
 def test_photos_that_packages_bring():

@@ -79,6 +79,12 @@ def test_kitti_is_16_bit_red_green_and_a_mark(tmp_path):
     np.testing.assert_array_equal(files.read_flow(tmp_path / "y.png")[0], kitti_flow())
 
 
+def test_suffixes_of_any_case(tmp_path):
+    path = tmp_path / "X.FLO"
+    files.write_flow(path, random_flow())
+    np.testing.assert_array_equal(files.read_flow(path)[0], random_flow())
+
+
 def test_nan_comes_through_and_is_no_word_for_unknown(tmp_path):
     flow = random_flow()
     flow[0, 0], flow[1, 1] = np.nan, 1e10

@@ -100,17 +100,18 @@ def test_submissions_have_the_servers_layout(trained, tmp_path, dataset, expecte
         f"--out={tmp_path}",
     )
     written = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*"))
-    assert written == sorted([*expected, "protocol.json"])
+    protocol = f"protocol_{dataset}.json"
+    assert written == sorted([*expected, protocol])
     flow, valid = files.read_flow(tmp_path / expected[0])
     assert valid.all() and flow.shape == (*SIZE, 2)
-    about = json.loads((tmp_path / "protocol.json").read_text())
+    about = json.loads((tmp_path / protocol).read_text())
     assert about["pairs"] == 2 and about["protocol"]["tile"] == [16, 24]
 
 
 def test_report_shows_curves_and_pairs(trained):
     programs.run("scripts.report", f"--workdir={trained}")
     index = (trained / "report" / "index.md").read_text()
-    assert "sintel_clean/epe" in index
+    assert "sintel_clean/epe" in index and "- tile: [16, 24]" in index
     for name in ("loss_curve", "sintel_clean", "kitti_2015"):
         assert f"({name}.png)" in index
         with Image.open(trained / "report" / f"{name}.png") as picture:
@@ -118,6 +119,7 @@ def test_report_shows_curves_and_pairs(trained):
 
 
 def test_flow_and_attention_of_frames_of_ones_own(trained, datasets, tmp_path):
+    """Of a model that lives on two devices, as one that was trained by pmap does."""
     frames = sorted(map(str, (datasets / "train" / "clip0").glob("0_img*.png")))
     done = programs.run(
         "experiments.predict",
@@ -125,7 +127,9 @@ def test_flow_and_attention_of_frames_of_ones_own(trained, datasets, tmp_path):
         f"--output={tmp_path}",
         "--attention",
         "--json",
+        "--config.compile=pmap",
         *frames,
+        devices=2,
     )
     record = json.loads(done.stdout)
     flow, _ = files.read_flow(tmp_path / record["flow"][0])

@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from perceiver_jax.data.flow import motion as motions
 from perceiver_jax.data.flow import photos, rendering
-from perceiver_jax.data.flow.rendering import Homography, Layer, Motion, Rendering
+from perceiver_jax.data.flow.motion import Homography, Motion
+from perceiver_jax.data.flow.rendering import Layer, Rendering
 
 SIZE = (120, 160)
 PHOTOS = photos.scikit_learn()
@@ -41,8 +43,8 @@ def shift(x, y):
 def random_motion(seed=0, motion=20.0):
     rng = np.random.default_rng(seed)
     return Motion(
-        tuple(rendering._random_homography(rng, SIZE, motion) for _ in range(2)),
-        rendering._random_waves(rng, SIZE, motion),
+        tuple(motions.random_homography(rng, SIZE, motion) for _ in range(2)),
+        motions.random_waves(rng, SIZE, motion),
     )
 
 
@@ -221,6 +223,7 @@ def test_nothing_to_render(arguments, message):
     [
         ((4, 50), 1.0),
         (SIZE, -1.0),
+        (SIZE, 121.0),
         (SIZE, 1.0, (3, 1)),
         (SIZE, 1.0, (0, 1), (0.0, 1.0)),
         (SIZE, 1.0, (0, 1), (2.0, 1.0)),

@@ -416,18 +416,22 @@ def test_pictures_show_the_first_pairs_in_rows():
         ({"data.train": ("sintell",)}, "dataset='sintell' is unknown: use autoflow"),
         ({"data.held_out": ()}, "must be names of datasets, each once"),
         ({"data.train": ("rendered", "rendered")}, "names of datasets, each once"),
-        ({"data.phases": ()}, "they must rise from 0 to 1"),
-        ({"data.phases": ((0.5, 0.0, True, (1.0,)),)}, "they must rise from 0 to 1"),
-        ({"data.phases": ((1.0, 0.0, True, (1.0, 1.0)),)}, "needs a strength"),
-        ({"data.phases": ((1.0, -1.0, True, (1.0,)),)}, "needs a strength"),
-        ({"data.phases": ((1.0, 0.0, True, (0.0,)),)}, "not all 0"),
+        ({"data.phases": ()}, "shares of training must rise, the last to 1"),
+        ({"data.phases": ((0.5, 0.0, True, (1.0,)),)}, "must rise, the last to 1"),
+        ({"data.phases": ((1.0, 0.0, True, (1.0, 1.0)),)}, "a row is .until, strength"),
+        ({"data.phases": ((1.0, -1.0, True, (1.0,)),)}, "a row is .until, strength"),
+        ({"data.phases": ((1.0, 0.0, True, (0.0,)),)}, "a row is .until, strength"),
+        ({"data.phases": ((1.0, 0.0, True, 1.0),)}, "a row is .until, strength"),
+        ({"data.phases": ((1.0, 0.0, True),)}, "a row is .until, strength"),
+        ({"data.phases": (1.0, 0.0, True, (1.0,))}, "data.phases has 1.0: a row is"),
+        ({"data.phases": ((1.0, 0.0, "yes", (1.0,)),)}, "a row is .until, strength"),
         ({"model.stem": "wavelet"}, "model.stem='wavelet' is unknown: use patches"),
         ({"model.max_resolution": (2, 4, 6)}, "must have 2 entries with concat_frames"),
         (
             {"model.concat_frames": False},
             "must have 3 entries with concat_frames=False",
         ),
-        ({"data.render_size": (4, 28)}, "must be 8 pixels or more"),
+        ({"data.motion": 500.0}, "motion=500.0 from 0 to the shorter side"),
     ],
 )
 def test_wrong_configs_are_refused(changes, message):
@@ -435,18 +439,47 @@ def test_wrong_configs_are_refused(changes, message):
         build.make_task(small_config(**changes))
 
 
-def test_an_odd_batch_cannot_go_both_ways():
-    config = small_config(**{"batch_size": 3, "data.phases": CURRICULUM})
+def test_an_odd_batch_cannot_go_both_ways_in_any_phase():
+    phases = ((0.5, 0.0, False, (1.0,)), (1.0, 0.0, True, (1.0,)))
+    config = small_config(**{"batch_size": 3, "data.phases": phases})
     with pytest.raises(ValueError, match="batch_size=3 must be even"):
-        next(iter(build.make_task(config).train_data(0)))
+        build.make_task(config)
+
+
+@pytest.mark.parametrize("field", ["train", "held_out"])
+def test_a_test_set_without_flow_is_refused(tmp_path, field):
+    fake_flow.sintel(tmp_path / "Sintel", (20, 30))
+    config = small_config(tmp_path, **{f"data.{field}": ("sintel_clean_test",)})
+    with pytest.raises(ValueError, match="not public: it can be predicted only, by"):
+        build.make_task(config)
+
+
+def test_a_set_with_no_known_flow_is_named():
+    with pytest.raises(ValueError, match="No pixel of 'b' has a known flow"):
+        optical_flow.combine({"a/epe": 1.0, "b/damaged": 1.0}, sets=["a", "b"])
 
 
 def test_frames_smaller_than_the_model_are_refused_before_training(tmp_path):
     fake_flow.kitti(tmp_path / "KITTI_2015", [(20, 30), (12, 30)])
     config = small_config(tmp_path, **{"data.held_out": ("kitti_2015",)})
-    with pytest.raises(ValueError, match="are of 12x30 pixels, smaller than") as error:
+    with pytest.raises(ValueError, match="frames of 12x30 pixels are smaller") as error:
         build.make_task(config)
     assert "000001_10.png" in str(error.value)
+    fake_flow.pair_folder(
+        tmp_path / "train", [fake_flow.make_pair(0, (9, 9))._asdict()]
+    )
+    config = small_config(
+        tmp_path,
+        **{
+            "data.train": ("rendered", "pairs_train"),
+            "data.phases": (
+                (0.5, 0.0, False, (1.0, 0.0)),
+                (1.0, 0.0, False, (0.0, 1.0)),
+            ),
+        },
+    )
+    with pytest.raises(ValueError, match="0_img1.png: frames of 9x9 pixels"):
+        build.make_task(config)
     with pytest.raises(ValueError, match="data.render_size=.* is smaller than"):
         build.make_task(small_config(**{"data.render_size": (12, 30)}))
 

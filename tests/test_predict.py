@@ -246,7 +246,7 @@ def test_flow_of_a_video(models, tmp_path):
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ([(9, 30)] * 2, "smaller than the model's 10x14"),
+        ([(9, 30)] * 2, "1.png: frames of 9x30 pixels are smaller than the model's"),
         ([(10, 14), (10, 15)], "differ in size"),
         ([(10, 14)], "two frames"),
     ],

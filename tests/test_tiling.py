@@ -111,5 +111,5 @@ def test_one_tile_is_the_model_itself():
 
 
 def test_frames_smaller_than_a_tile_are_refused():
-    with pytest.raises(ValueError, match="4x90 pixels are smaller than the model's 24"):
+    with pytest.raises(ValueError, match="4 pixels are fewer than a tile of 24"):
         tiling.tile_corners((4, 90), TILE)

@@ -14,7 +14,6 @@ from experiments import attention_pictures, image_model
 from experiments.predictors import Apply, Item, Options, Predictor, Record
 from perceiver_jax.data import image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 OPTIONS = ("labels", "top")
 NUM_LATENTS = 10  # with maps in the picture of attention
 
@@ -27,7 +26,7 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
     return Predictor(
         forward=image_model.make_forward(config.model, config.data.num_classes, None),
         example={"images": np.zeros((1, *size, 3), np.float32)},
-        suffixes=SUFFIXES,
+        suffixes=image.SUFFIXES,
         items=_items,
         predict=functools.partial(
             _predict,

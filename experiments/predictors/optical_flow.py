@@ -11,8 +11,7 @@ from PIL import Image
 
 from experiments import attention_pictures, flow_model
 from experiments.predictors import Apply, Item, Options, Predictor, Record
-from experiments.predictors import imagenet as images
-from perceiver_jax.data import video
+from perceiver_jax.data import image, video
 from perceiver_jax.data.flow import datasets, files, pairs, pictures
 
 OPTIONS = ()
@@ -29,9 +28,9 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
         forward=flow_model.make_forward(config.model),
         looked_at=flow_model.make_forward(whole),
         example={"frames": np.zeros((1, 2, *tile, 3), np.float32)},
-        suffixes=(*images.SUFFIXES, *video.SUFFIXES),
+        suffixes=(*image.SUFFIXES, *video.SUFFIXES),
         items=_items,
-        predict=_predict,
+        predict=functools.partial(_predict, tile=tile),
         attend=functools.partial(
             _attend, tile=tile, grid=flow_model.grid_shape(config.model)
         ),
@@ -66,11 +65,14 @@ def _pairs(item: Item) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield from itertools.pairwise(video.read_frames(item.data))
 
 
-def _predict(apply: Apply, item: Item, folder: pathlib.Path | None) -> Record:
+def _predict(
+    apply: Apply, item: Item, folder: pathlib.Path | None, *, tile: tuple[int, int]
+) -> Record:
     if folder is None:
         raise ValueError("Flow is written to files: say where with --output=FOLDER.")
     paths, lengths = [], []
     for number, pair in enumerate(_pairs(item)):
+        pairs.check_size(pair[0].shape[:2], tile, item.name)
         frames = pairs.normalize(np.stack(pair))
         flow = np.asarray(apply({"frames": frames[None]})[0], np.float32)
         name = item.stem if isinstance(item.data, tuple) else f"{item.stem}_{number:06}"
@@ -132,7 +134,8 @@ def _attend(
         ],
     )
     arrays, picture = (folder / f"{item.stem}_attention{s}" for s in (".npz", ".png"))
-    np.savez_compressed(arrays, encoder=encoder, decoder=decoder)
+    # Of the released model 0.7 GB, which take minutes to compress.
+    np.savez(arrays, encoder=encoder.astype("f2"), decoder=decoder.astype("f2"))
     attention_pictures.save(figure, picture)
     return [str(arrays), str(picture)]
 

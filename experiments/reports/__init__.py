@@ -5,7 +5,7 @@ the folder and returns a Report.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -22,10 +22,11 @@ class Section(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A report: the evaluation's metrics, then pictures."""
+    """A report: the evaluation's metrics, how they were made, then pictures."""
 
     metrics: Mapping[str, float]
     sections: Sequence[Section]
+    protocol: Mapping[str, Any]
 
 
 class Curve(NamedTuple):

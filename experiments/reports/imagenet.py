@@ -135,7 +135,7 @@ def encoder_maps(
 ) -> np.ndarray:
     """Returns where each latent looks: [examples, N, H, W], the mean over heads."""
     see = jax.jit(functools.partial(inspection.attention_maps, forward))
-    variables = evaluation.Variables(*restored.parallel.to_save(restored.variables))
+    variables = restored.whole_variables
     # One by one: a map of an ImageNet model has 26 million entries.
     maps = np.concatenate(
         [np.mean(see(variables, {"images": x[None]})[ENCODER], axis=1) for x in images]
@@ -215,4 +215,5 @@ def make_report(
                 "look at few places, each at others.",
             ),
         ],
+        task.protocol,
     )

@@ -1,7 +1,9 @@
 """The report of a model of optical flow: curves, and pairs of every held-out set."""
 
 import pathlib
+from collections.abc import Sequence
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 from experiments import restore
@@ -15,33 +17,19 @@ def make_report(
 ) -> Report:
     """Writes the pictures into the folder."""
     task, forward = restored.make_task()
+    sections = []
+    if (workdir / writer.METRICS).exists():  # converted weights have none
+        save(_draw_curves(workdir, list(task.eval_data)), folder / "loss_curve.png")
+        sections.append(
+            Section(
+                "Learning curves",
+                "loss_curve.png",
+                "Training numbers are means over the augmented pairs since the last "
+                "one; the others are of whole held-out sets.",
+            )
+        )
     evaluate = evaluation.make_evaluate(task, forward, restored.parallel)
     found = evaluate(restored.variables).metrics
-    sets = list(task.eval_data)
-    curves = draw_curves(
-        writer.read_metrics(workdir),
-        [
-            Curve(
-                "End-point error (pixels)",
-                {"train": "train/epe"} | {name: f"{name}/epe" for name in sets},
-            ),
-            Curve(
-                "Off by more than 1 pixel (%)",
-                {"train": "train/outliers_1px"}
-                | {name: f"{name}/outliers_1px" for name in sets},
-                100,
-            ),
-        ],
-    )
-    save(curves, folder / "loss_curve.png")
-    sections = [
-        Section(
-            "Learning curves",
-            "loss_curve.png",
-            "Training numbers are means over the augmented pairs since the last one; "
-            "the others are of whole held-out sets.",
-        )
-    ]
     sample = evaluation.make_samples(task, forward, restored.parallel)
     for name, picture in sample(restored.variables).pictures.items():
         held_out = name.partition("/")[0]
@@ -55,4 +43,18 @@ def make_report(
                 "pixels and red above; black where the flow is not known.",
             )
         )
-    return Report(found, sections)
+    return Report(found, sections, task.protocol)
+
+
+def _draw_curves(workdir: pathlib.Path, sets: Sequence[str]) -> Figure:
+    names = ["train", *sets]
+    return draw_curves(
+        writer.read_metrics(workdir),
+        [
+            Curve(title, {name: f"{name}/{key}" for name in names}, scale)
+            for title, key, scale in (
+                ("End-point error (pixels)", "epe", 1),
+                ("Off by more than 1 pixel (%)", "outliers_1px", 100),
+            )
+        ],
+    )

@@ -11,20 +11,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-MIN_OVERLAP = 20  # pixels that neighbouring tiles share at least (released model)
+MIN_OVERLAP = 20  # pixels, or half a small tile (released model)
+
+
+def min_overlap(tile: int) -> int:
+    """Returns how many pixels tiles of this side share at least."""
+    return min(MIN_OVERLAP, tile // 2)
 
 
 def tile_starts(length: int, tile: int) -> list[int]:
     """Returns where tiles start along an axis, the last one flush with its end.
-
-    They overlap by MIN_OVERLAP at least, or half a tile if that is less.
 
     Raises:
       ValueError: the axis is shorter than a tile.
     """
     if length < tile:
         raise ValueError(f"{length} pixels are fewer than a tile of {tile}.")
-    starts = range(0, length - tile, tile - min(MIN_OVERLAP, tile // 2))
+    starts = range(0, length - tile, tile - min_overlap(tile))
     return [*starts, length - tile]
 
 
@@ -34,11 +37,6 @@ def tile_corners(shape: Sequence[int], tile: Sequence[int]) -> np.ndarray:
     Raises:
       ValueError: the image is smaller than a tile.
     """
-    if any(length < side for length, side in zip(shape, tile)):
-        raise ValueError(
-            f"Frames of {shape[0]}x{shape[1]} pixels are smaller than the model's "
-            f"{tile[0]}x{tile[1]}: enlarge them first."
-        )
     starts = (tile_starts(*sizes) for sizes in zip(shape, tile))
     return np.array(list(itertools.product(*starts)))
 

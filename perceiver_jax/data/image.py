@@ -13,6 +13,9 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from perceiver_jax.data.sources import CorruptExample
 
+# Of files that `decode` reads, where a folder may hold other files too.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+
 # Channel statistics of ImageNet, of pixels in [0, 1].
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)

@@ -181,13 +181,13 @@ class SkipCorrupt:
     """
 
     def __init__(
-        self, source: Source, decode: Callable[[Example], Example], limit: int
+        self, source: Source | Sequence[Any], decode: Callable[[Any], Any], limit: int
     ):
         """Wraps a source.
 
         Args:
-          source: gives the encoded examples.
-          decode: the example with its image decoded; raises CorruptExample.
+          source: gives the encoded examples, or files.
+          decode: an example with its image decoded; raises CorruptExample.
           limit: how many distinct corrupt examples to bear. One more raises
             RuntimeError, because such data is no longer the data of the paper.
         """
@@ -201,7 +201,7 @@ class SkipCorrupt:
         """The number of examples, corrupt ones included."""
         return len(self._source)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> Any:
         """The decoded example at `index`, or the next good one."""
         index = range(len(self))[index]  # IndexError ends a plain `for` loop
         for offset in range(len(self)):

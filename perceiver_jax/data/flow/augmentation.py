@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from perceiver_jax.data.flow.pairs import check_size
 from perceiver_jax.data.sources import Example
 
 # At strength 1; all but the chances of flips and of asymmetry scale with it.
@@ -39,13 +40,7 @@ def augment(
     Raises:
       ValueError: the frames are smaller than the part.
     """
-    height, width = pair["valid"].shape
-    if height < size[0] or width < size[1]:
-        raise ValueError(
-            f"{pair['name']}: frames of {height}x{width} pixels are smaller than the "
-            f"{size[0]}x{size[1]} that are cut out of them: choose a smaller "
-            "model.image_size or enlarge the frames."
-        )
+    check_size(pair["valid"].shape, size, pair["name"])
     part = _cut(pair, rng, size, strength)
     if strength:
         frames = _change_colors(part["frames"], rng, strength)

@@ -5,7 +5,6 @@ have frames only: their pairs are not valid anywhere.
 """
 
 import pathlib
-import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -131,32 +130,53 @@ def pair_folder(root: pathlib.Path) -> PairFiles:
     In any folders below `root`. Frames may be of any image format, flow of any of
     files.py; names must be the same up to the last underscore.
     """
-    flows = (p for kind in ("flo", "pfm", "png") for p in root.rglob(f"*_flow.{kind}"))
+    found: dict[pathlib.Path, dict[str, list[pathlib.Path]]] = {}
+    for path in sorted(root.rglob("*_*.*")):
+        stem, _, part = path.stem.rpartition("_")
+        known = files.SUFFIXES if part == "flow" else image.SUFFIXES
+        fits = part in _PARTS and path.suffix.lower() in known
+        if fits and not path.name.startswith("."):
+            parts = found.setdefault(path.with_name(stem), {})
+            parts.setdefault(part, []).append(path)
     pairs = []
-    for flow in sorted(flows):
-        stem = flow.stem.removesuffix("_flow")
-        first, second = (_frame_named(flow.parent, f"{stem}_img{n}") for n in (1, 2))
-        pairs.append(Paths(first, second, flow))
+    for name, parts in found.items():
+        for part, paths in parts.items():
+            if len(paths) > 1:
+                raise ValueError(
+                    f"{paths[0]} and {paths[1].name} are both {part} of {name.name}: "
+                    "keep one of them there."
+                )
+        missing = [f"{name}_{part}{_PARTS[part]}" for part in _PARTS.keys() - parts]
+        if missing:
+            there = next(iter(parts.values()))[0].name
+            raise FileNotFoundError(f"{sorted(missing)[0]} is missing, beside {there}")
+        pairs.append(Paths(*(parts[part][0] for part in _PARTS)))
     layout = "NAME_img1.png, NAME_img2.png and NAME_flow.flo"
     return PairFiles(pairs, root, layout)
 
 
-def _frame_named(folder: pathlib.Path, stem: str) -> pathlib.Path:
-    suffixes = {s for s, kind in Image.registered_extensions().items() if kind}
-    found = [p for p in folder.glob(f"{stem}.*") if p.suffix.lower() in suffixes]
-    if len(found) > 1:
-        raise ValueError(f"{folder} has {len(found)} images called {stem}: keep one.")
-    return found[0] if found else folder / f"{stem}.png"
+_PARTS = {"img1": ".png", "img2": ".png", "flow": ".flo"}  # and the usual suffix
 
 
 def flying_chairs(root: pathlib.Path, validation: bool = False) -> PairFiles:
-    """Returns FlyingChairs (Dosovitskiy et al. 2015), by its official split."""
-    split = root / "FlyingChairs_train_val.txt"
+    """Returns FlyingChairs (Dosovitskiy et al. 2015), by its official split.
+
+    Raises:
+      FileNotFoundError: a file, or the split, is missing.
+      ValueError: the split is of another number of pairs.
+    """
+    split, data = root / "FlyingChairs_train_val.txt", root / "data"
     if not split.is_file():
-        raise FileNotFoundError(f"{split} is missing: it comes with the dataset.")
+        raise FileNotFoundError(
+            f"{split} is missing; it is a file of its own beside the dataset: "
+            "https://lmb.informatik.uni-freiburg.de/resources/datasets/FlyingChairs/"
+            "FlyingChairs_train_val.txt"
+        )
     kinds = split.read_text().split()
+    count = len(list(data.glob("*_flow.flo")))
+    if count > len(kinds):
+        raise ValueError(f"{split} is of {len(kinds)} pairs, but {data} has {count}.")
     wanted = "2" if validation else "1"
-    data = root / "data"
     pairs = [
         Paths(*(data / f"{n:05}_{end}" for end in ("img1.ppm", "img2.ppm", "flow.flo")))
         for n, kind in enumerate(kinds, 1)
@@ -176,7 +196,7 @@ def flying_things(root: pathlib.Path, rendering: str) -> PairFiles:
     frames = root / f"frames_{rendering}pass" / "TRAIN"
     for folder in sorted(frames.glob("*/*/left")):
         scene = folder.parent.relative_to(frames)
-        images = sorted(folder.glob("*.png"))
+        images = _sequence(folder, "*.png")
         for way, neighbour in (("Future", 1), ("Past", -1)):
             flows = root / "optical_flow" / "TRAIN" / scene / f"into_{way.lower()}"
             ordered = images[::neighbour]
@@ -186,6 +206,22 @@ def flying_things(root: pathlib.Path, rendering: str) -> PairFiles:
     return PairFiles(
         pairs, root, f"frames_{rendering}pass/TRAIN/A/0000/left/0006.png, ..."
     )
+
+
+def _sequence(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+    """Returns a scene's frames in order, of which none may be missing."""
+    images = sorted(folder.glob(pattern))
+    for first, second in zip(images, images[1:]):
+        if second != (after := _next_frame(first)):
+            raise FileNotFoundError(f"{after} is missing, the frame after {first.name}")
+    return images
+
+
+def _next_frame(path: pathlib.Path) -> pathlib.Path:
+    """The name of a frame whose number is one more: x_0009.png to x_0010.png."""
+    start = path.stem.rstrip("0123456789")
+    number = path.stem.removeprefix(start)
+    return path.with_stem(f"{start}{int(number) + 1:0{len(number)}}")
 
 
 def sintel(root: pathlib.Path, rendering: str, test: bool = False) -> PairFiles:
@@ -199,7 +235,7 @@ def sintel(root: pathlib.Path, rendering: str, test: bool = False) -> PairFiles:
     split = root / ("test" if test else "training")
     pairs = []
     for folder in sorted((split / rendering).glob("*")):
-        images = sorted(folder.glob("frame_*.png"))
+        images = _sequence(folder, "frame_*.png")
         for first, second in zip(images, images[1:]):
             if test:
                 pairs.append(Paths(first, second))
@@ -226,14 +262,17 @@ def kitti(root: pathlib.Path, year: int, test: bool = False) -> PairFiles:
     """
     split = root / ("testing" if test else "training")
     frames = split / {2012: "colored_0", 2015: "image_2"}[year]
+    names = {path.name for path in frames.glob("*_10.png")}
+    if not test:
+        names |= {path.name for path in (split / "flow_occ").glob("*_10.png")}
     pairs = []
-    for first in sorted(frames.glob("*_10.png")):
-        second = first.with_name(first.name.replace("_10.", "_11."))
-        flow, visible = (split / f"flow_{kind}" / first.name for kind in ("occ", "noc"))
+    for name in sorted(names):
+        first, second = frames / name, _next_frame(frames / name)
         if test:
             pairs.append(Paths(first, second))
-        else:
-            pairs.append(Paths(first, second, flow, visible=visible))
+            continue
+        flow, visible = (split / f"flow_{kind}" / name for kind in ("occ", "noc"))
+        pairs.append(Paths(first, second, flow, visible=visible))
     return PairFiles(pairs, root, f"{split.name}/{frames.name}/000000_10.png")
 
 
@@ -242,21 +281,21 @@ def hd1k(root: pathlib.Path) -> PairFiles:
     flows, frames = (
         root / folder for folder in ("hd1k_flow_gt/flow_occ", "hd1k_input/image_2")
     )
+    names = sorted({p.name for part in (flows, frames) for p in part.glob("*_*.png")})
     pairs = []
-    for flow in sorted(flows.glob("*.png")):
-        if match := re.fullmatch(r"(\d+)_(\d+)", flow.stem):
-            sequence, number = match.groups()
-            second = frames / f"{sequence}_{int(number) + 1:0{len(number)}}.png"
-            if second.is_file():  # the last frame of a sequence has flow, but no next
-                pairs.append(Paths(frames / flow.name, second, flow))
+    for name, after in zip(names, names[1:]):
+        if name.split("_")[0] == after.split("_")[0]:  # else the last of a sequence
+            first = frames / name
+            pairs.append(Paths(first, _next_frame(first), flows / name))
     return PairFiles(pairs, root, "hd1k_input/image_2/000000_0000.png, hd1k_flow_gt")
 
 
 def autoflow(root: pathlib.Path) -> PairFiles:
     """Returns AutoFlow's 40,000 static pairs as released (Sun et al. 2021)."""
     pairs = [
-        Paths(flow.with_name("im0.png"), flow.with_name("im1.png"), flow)
-        for flow in sorted(root.glob("static_40k_png_*_of_4/*/forward.flo"))
+        Paths(folder / "im0.png", folder / "im1.png", folder / "forward.flo")
+        for folder in sorted(root.glob("static_40k_png_*_of_4/*"))
+        if folder.is_dir()
     ]
     layout = "static_40k_png_1_of_4/table_0_batch_0/im0.png, im1.png, forward.flo"
     return PairFiles(pairs, root, layout)
@@ -286,14 +325,21 @@ DATASETS: dict[str, tuple[str, Callable[[pathlib.Path], PairFiles]]] = {
 }
 
 
-def open_dataset(name: str, folder: pathlib.Path) -> PairFiles:
+# Those whose flow is not public: what servers evaluate on.
+TEST_SETS = [
+    name for name in DATASETS if name.endswith("_test") and name != "pairs_test"
+]
+
+
+def open_dataset(name: str, folder: str | pathlib.Path) -> PairFiles:
     """Returns a dataset of DATASETS, from its own folder in `folder`.
 
     Raises:
       FileNotFoundError: it, or a file of it, is not there.
+      ValueError: its files do not fit each other.
     """
     directory, read = DATASETS[name]
-    root = folder / directory
+    root = pathlib.Path(folder).expanduser() / directory
     if not root.is_dir():
         raise FileNotFoundError(
             f"{root} is not there: unpack, or link, dataset '{name}' to it, or say "

@@ -133,7 +133,10 @@ _FORMATS = {
 }
 
 
+SUFFIXES = tuple(_FORMATS)
+
+
 def _format_of(path):
-    if path.suffix not in _FORMATS:
-        raise ValueError(f"{path} is no flow file: use {', '.join(_FORMATS)}.")
-    return _FORMATS[path.suffix]
+    if path.suffix.lower() not in _FORMATS:
+        raise ValueError(f"{path} is no flow file: use {', '.join(SUFFIXES)}.")
+    return _FORMATS[path.suffix.lower()]

@@ -18,7 +18,7 @@ def mask_damage(pair: Example) -> Example:
     loss nor an interpolation meets it.
     """
     flow = pair["flow"]
-    sane = (np.abs(flow) <= MAX_FLOW).all(-1)  # false for NaN
+    sane = np.linalg.norm(flow.astype(np.float64), axis=-1) <= MAX_FLOW  # not NaN
     return pair | {
         "flow": np.where((sane & pair["valid"])[..., None], flow, np.float32(0)),
         "valid": pair["valid"] & sane,
@@ -56,3 +56,25 @@ def reverse(pair: Example) -> Example:
 def normalize(frames: np.ndarray) -> np.ndarray:
     """Returns frames uint8 as the model takes them, float32 from -1 to 1."""
     return frames.astype(np.float32) / 255 * 2 - 1
+
+
+def denormalize(frames: np.ndarray) -> np.ndarray:
+    """The inverse of `normalize`: frames as uint8."""
+    return np.clip((frames + 1) / 2 * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def check_size(shape: tuple[int, int], least: tuple[int, int], name: str) -> None:
+    """Raises ValueError if a frame is smaller than the model's, or than a part of it.
+
+    Args:
+      shape: height and width of the frame.
+      least: model.image_size.
+      name: what to call the frame.
+    """
+    if shape[0] < least[0] or shape[1] < least[1]:
+        size = ",".join(str(min(pair)) for pair in zip(shape, least))
+        raise ValueError(
+            f"{name}: frames of {shape[0]}x{shape[1]} pixels are smaller than the "
+            f"model's {least[0]}x{least[1]}: enlarge them, or use "
+            f'--config.model.image_size="({size})".'
+        )

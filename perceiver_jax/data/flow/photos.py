@@ -5,33 +5,32 @@ import pathlib
 
 import matplotlib.cbook
 import numpy as np
-from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from perceiver_jax.data import image
 from perceiver_jax.data.flow.datasets import read_image
+from perceiver_jax.data.sources import SkipCorrupt
 
 _KEPT = 256  # decoded photos of folders, the last ones used
+MAX_CORRUPT = 100  # that a folder may hold
 
 
-class PhotoFolder:
-    """All images in a folder and those below it: [h, w, 3] uint8 by index."""
+def folder(root: pathlib.Path) -> SkipCorrupt:
+    """Returns the images in a folder and those below it: [h, w, 3] uint8 by index.
 
-    def __init__(self, root: pathlib.Path):
-        """Raises FileNotFoundError: there are no images."""
-        known = {s for s, kind in Image.registered_extensions().items() if kind}
-        self._paths = sorted(
-            path for path in root.rglob("*") if path.suffix.lower() in known
-        )
-        if not self._paths:
-            raise FileNotFoundError(f"{root} holds no images to render pairs from")
+    For one that can't be decoded stands the next one, up to MAX_CORRUPT of them.
 
-    def __len__(self) -> int:
-        """Their number."""
-        return len(self._paths)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        """Decodes the photo at `index`; raises CorruptExample where it can't."""
-        return _read(self._paths[index])
+    Raises:
+      FileNotFoundError: there are no images.
+    """
+    paths = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in image.SUFFIXES and not path.name.startswith(".")
+    )
+    if not paths:
+        raise FileNotFoundError(f"{root} holds no images to render pairs from")
+    return SkipCorrupt(paths, _read, MAX_CORRUPT)
 
 
 _read = functools.lru_cache(_KEPT)(read_image)

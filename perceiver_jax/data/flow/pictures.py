@@ -6,6 +6,8 @@ import cv2
 import matplotlib
 import numpy as np
 
+from perceiver_jax.data.flow.pairs import denormalize
+
 _SMALLEST = 180  # pixels; lower pictures are magnified in a panel
 _ARROWS = 16  # along the longer side
 _TITLE = 22  # pixels of a row of titles
@@ -103,7 +105,7 @@ def panel(
     shown = truth if valid.any() else flow
     # Of a pair that hardly moves, parts of a pixel are no colours.
     largest = max(1.0, float(np.percentile(np.linalg.norm(shown, axis=-1), 99)))
-    first, second = np.clip((frames + 1) / 2 * 255 + 0.5, 0, 255).astype(np.uint8)
+    first, second = denormalize(frames)
     error = np.linalg.norm(flow - truth, axis=-1)[valid]
     title = f"error, mean {error.mean():.2f} px" if valid.any() else "error unknown"
     return side_by_side(

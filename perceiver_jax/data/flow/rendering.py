@@ -2,7 +2,7 @@
 
 In the manner of AutoFlow (Sun et al. 2021): polygons cut from photos move over a photo,
 each by a homography of its own, some deforming smoothly, with motion blur, fog and
-noise. Points are arrays [2, ...], x then y, in pixels of the first frame.
+noise.
 """
 
 import dataclasses
@@ -12,11 +12,15 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from perceiver_jax.data.flow.motion import (
+    Motion,
+    project,
+    random_homography,
+    random_waves,
+)
 from perceiver_jax.data.sources import Example
 
 _SHUTTER_STEPS = 5  # renderings that a motion-blurred frame is the mean of
-_STEEPEST = 0.2  # of a deformation, in pixels a pixel: below 1 it can be inverted
-_INVERSION_STEPS = 6  # each brings the inverse nearer by _STEEPEST
 _SUBPIXEL_BITS = 4  # of polygons' corners
 
 
@@ -50,10 +54,12 @@ class Rendering:
         """Raises ValueError: sizes or numbers that nothing can be rendered with."""
         (fewest, most), (nearest, farthest) = self.objects, self.zoom
         falls = not (0 <= fewest <= most and 0 < nearest <= farthest)
-        if min(self.size) < 8 or self.motion < 0 or falls:
+        too_far = not 0 <= self.motion <= min(self.size)
+        if min(self.size) < 8 or too_far or falls:
             raise ValueError(
-                f"size={self.size} must be 8 pixels or more, motion={self.motion} 0 or "
-                f"more, objects={self.objects} and zoom={self.zoom} must not fall."
+                f"size={self.size} must be 8 pixels or more, motion={self.motion} from "
+                f"0 to the shorter side, objects={self.objects} and zoom={self.zoom} "
+                "must not fall."
             )
 
     def only_homographies(self) -> "Rendering":
@@ -135,122 +141,6 @@ def render(
     }
 
 
-# Motion: where a point of the first frame is at time t, 0 in it and 1 in the second.
-
-
-@dataclasses.dataclass(frozen=True)
-class Homography:
-    """A homography about a point, none at time 0.
-
-    Attributes:
-      center: [2], what it turns about.
-      shift: [2] pixels.
-      linear: [2, 2], what is added to the identity: turn, scale and shear.
-      perspective: [2], a pixel.
-    """
-
-    center: np.ndarray
-    shift: np.ndarray
-    linear: np.ndarray
-    perspective: np.ndarray
-
-    def matrix(self, t: float) -> np.ndarray:
-        """Returns [3, 3] at time t."""
-        about, back, to = np.eye(3), np.eye(3), np.eye(3)
-        to[:2, 2] = -self.center
-        back[:2, 2] = self.center
-        about[:2, :2] += t * self.linear
-        about[:2, 2] = t * self.shift
-        about[2, :2] = t * self.perspective
-        return back @ about @ to
-
-
-@dataclasses.dataclass(frozen=True)
-class Motion:
-    """A smooth deformation, then homographies, the first one first.
-
-    Attributes:
-      homographies: such as an object's and the camera's.
-      waves: (amplitude [2] in pixels, radians a pixel [2], phase) of sines whose sum is
-        the deformation.
-    """
-
-    homographies: tuple[Homography, ...]
-    waves: tuple[tuple[np.ndarray, np.ndarray, float], ...] = ()
-
-    def matrix(self, t: float) -> np.ndarray:
-        """Returns all homographies in one, [3, 3]."""
-        matrix = np.eye(3)
-        for homography in self.homographies:
-            matrix = homography.matrix(t) @ matrix
-        return matrix
-
-    def forward(self, points: np.ndarray, t: float) -> np.ndarray:
-        """Returns where points [2, ...] of the first frame are at time t."""
-        return project(self.matrix(t), points + self._deformation(points, t))
-
-    def backward(self, points: np.ndarray, t: float) -> np.ndarray:
-        """Returns where points [2, ...] at time t were in the first frame."""
-        undone = project(np.linalg.inv(self.matrix(t)), points)
-        found = undone
-        if t and self.waves:
-            for _ in range(_INVERSION_STEPS):
-                found = undone - self._deformation(found, t)
-        return found
-
-    def _deformation(self, points, t):
-        x, y = points
-        total = np.zeros_like(points)
-        for amplitude, rate, phase in self.waves if t else ():
-            wave = np.sin(rate[0] * x + rate[1] * y + phase)
-            total[0] += t * amplitude[0] * wave
-            total[1] += t * amplitude[1] * wave
-        return total
-
-
-def project(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Applies a homography [3, 3] to points [2, ...], in their type."""
-    matrix = matrix.astype(points.dtype)
-    x, y = points
-    scaled = [row[0] * x + row[1] * y + row[2] for row in matrix]
-    return np.stack([scaled[0] / scaled[2], scaled[1] / scaled[2]])
-
-
-def _random_homography(rng, size, motion) -> Homography:
-    # Strengths such that each part moves the corners of a frame by about as much.
-    height, width = size
-    radius = np.hypot(height, width) / 2
-    strength = motion * rng.uniform() ** 1.5
-    direction = rng.uniform(0, 2 * np.pi)
-    share, turn, scale, shear, stretch = rng.uniform(-1, 1, 5)
-    turning = np.array(
-        [[scale + stretch, shear - turn], [shear + turn, scale - stretch]]
-    )
-    return Homography(
-        center=np.array([width, height]) * rng.uniform(0.25, 0.75, 2),
-        shift=strength
-        * np.abs(share)
-        * np.array([np.cos(direction), np.sin(direction)]),
-        linear=0.3 * strength / radius * turning,
-        perspective=0.3 * strength / radius**2 * rng.uniform(-1, 1, 2),
-    )
-
-
-def _random_waves(rng, size, motion):
-    count = rng.integers(1, 4)
-    waves = []
-    for _ in range(count):
-        direction, heading, phase = rng.uniform(0, 2 * np.pi, 3)
-        length = min(size) * rng.uniform(0.4, 1.5)  # pixels
-        height = min(
-            0.5 * motion * rng.uniform(), _STEEPEST * length / (2 * np.pi * count)
-        )
-        amplitude = height * np.array([np.cos(heading), np.sin(heading)])
-        rate = 2 * np.pi / length * np.array([np.cos(direction), np.sin(direction)])
-        waves.append((amplitude, rate, phase))
-    return tuple(waves)
-
-
 # Scenes: layers, the last one in front.
 
 
@@ -317,11 +207,11 @@ def _random_scene(photos, rendering: Rendering, rng) -> list[Layer]:
     def moves(*homographies):
         waves = ()
         if rng.random() < rendering.deformed:
-            waves = _random_waves(rng, rendering.size, rendering.motion)
+            waves = random_waves(rng, rendering.size, rendering.motion)
         return Motion(homographies, waves)
 
     def homography():
-        return _random_homography(rng, rendering.size, rendering.motion)
+        return random_homography(rng, rendering.size, rendering.motion)
 
     camera = homography()
     layers = [Layer(*_random_texture(photos, rendering, rng), moves(camera))]
