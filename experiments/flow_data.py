@@ -116,7 +116,7 @@ def _render(data: config_dict.ConfigDict, name: str) -> Source:
     size = tuple(data.render_size)
     moved = name == "moved_photos"
     folder = data.test_photos if moved else data.photos
-    images: Sequence[np.ndarray] | sources.SkipCorrupt
+    images: rendering.Photos
     if folder:
         images = photos.folder(pathlib.Path(folder).expanduser())
     else:

@@ -18,7 +18,9 @@ from perceiver_jax.data.flow.motion import (
     random_homography,
     random_waves,
 )
-from perceiver_jax.data.sources import Example
+from perceiver_jax.data.sources import Example, SkipCorrupt
+
+Photos = Sequence[np.ndarray] | SkipCorrupt  # [h, w, 3] uint8 of any sizes, by index
 
 _SHUTTER_STEPS = 5  # renderings that a motion-blurred frame is the mean of
 _SUBPIXEL_BITS = 4  # of polygons' corners
@@ -79,7 +81,7 @@ class RenderedPairs:
 
     def __init__(
         self,
-        photos: Sequence[np.ndarray],
+        photos: Photos,
         rendering: Rendering,
         count: int,
         seed: int = 0,
@@ -116,9 +118,7 @@ class RenderedPairs:
         return pair | {"name": f"rendered pair {index} of seed {self._seed}"}
 
 
-def render(
-    photos: Sequence[np.ndarray], rendering: Rendering, rng: np.random.Generator
-) -> Example:
+def render(photos: Photos, rendering: Rendering, rng: np.random.Generator) -> Example:
     """Returns one pair, as `RenderedPairs` gives it, without a name."""
     layers = _random_scene(photos, rendering, rng)
     spread = np.zeros(1)
