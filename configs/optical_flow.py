@@ -11,7 +11,7 @@ r"""Optical flow between two frames (Perceiver IO, section 4.2, tables 3 and 16)
 | light | a quarter of the size, 16 layers | 27,970,910 | 2.06, 2.67, 6.12 |
 | chairs_things | FlyingChairs, then FlyingThings3D | 41,057,134 | |
 | synthetic | rendered pairs, for one GPU | 41,057,134 | |
-| tiny_synthetic | rendered pairs, for 2 CPU cores | TINY | |
+| tiny_synthetic | rendered pairs, for 2 CPU cores | 397,598 | |
 
 Errors are of Sintel clean, Sintel final and KITTI 2015, each on its training set.
 The paper trains on 400,000 pairs of AutoFlow, of which 40,000 were released; it does
