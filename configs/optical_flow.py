@@ -67,7 +67,7 @@ def get_config(variant: str = "tiny_synthetic") -> config_dict.ConfigDict:
         (1.0, 1.0, False, (1.0,)),
     )
     data.render_size = (448, 576)  # as AutoFlow's
-    data.motion = 60.0  # pixels, of camera and of objects, at most
+    data.motion = 60.0  # pixels, of camera and of objects; mostly less
     data.objects = (2, 8)  # at least and at most, in a rendered pair
     data.zoom = (0.5, 2.0)  # a photo's pixels for one of a frame
     data.photos = ""  # a folder of photos to render; "": two of scikit-learn

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import config_dict
 
-from experiments.checks import check_known
+from experiments.checks import check_known, check_size
 from perceiver_jax.data import loader, sources
 from perceiver_jax.data.flow import datasets, pairs, photos, rendering
 from perceiver_jax.data.sources import Source
@@ -101,9 +101,11 @@ def load(
 def _load(data, name, tile):
     if data.source == "datasets" and name in datasets.DATASETS:
         source = datasets.open_dataset(name, data.dir)
-        pairs.check_size(source.shape(0), tile, str(source.pairs[0].first))
+        for index, paths in enumerate(source.pairs):
+            pairs.check_size(source.shape(index), tile, str(paths.first))
         return source
     size = tuple(data.render_size)
+    check_size("data.render_size", size)
     if size[0] < tile[0] or size[1] < tile[1]:
         raise ValueError(
             f"data.render_size={size} is smaller than model.image_size={tile}: raise "
@@ -146,19 +148,14 @@ def mixture(found: dict[str, Source], phase: Phase) -> loader.Mixture:
     return loader.Mixture(*map(list, zip(*chosen)))
 
 
-def by_shape(source: Source, tile: tuple[int, int]) -> list[Source]:
+def by_shape(source: Source) -> list[Source]:
     """Returns a dataset in parts whose frames all have one size.
 
     A batch has one size only, and KITTI's frames have several.
-
-    Raises:
-      ValueError: frames are smaller than a tile.
     """
     if not isinstance(source, datasets.PairFiles):
         return [source]
     groups = collections.defaultdict(list)
     for index in range(len(source)):
         groups[source.shape(index)].append(index)
-    for shape, (first, *_) in groups.items():
-        pairs.check_size(shape, tile, str(source.pairs[first].first))
     return [sources.Subset(source, indices) for indices in groups.values()]

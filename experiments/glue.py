@@ -66,7 +66,7 @@ def build(config: config_dict.ConfigDict, tasks: Sequence[TextTask]) -> Task:
     }
     return Task(
         name="glue",
-        num_train_examples=len(mixture),
+        num_train_examples=lambda: len(mixture),
         train_data=lambda start_step: train_batches(start_step=start_step),
         eval_data=eval_data,
         forward=make_forward(

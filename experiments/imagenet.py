@@ -54,7 +54,7 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     )
     return Task(
         name="imagenet",
-        num_train_examples=len(train),
+        num_train_examples=lambda: len(train),
         train_data=lambda start_step: train_batches(start_step=start_step),
         eval_data={"test": eval_batches},
         forward=make_forward(

@@ -20,7 +20,7 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     sharding.check_batch_size("eval_batch_size", config.eval_batch_size)
     policy = parse_policy(config.precision)
     task = build.make_task(config)
-    settings = build.make_settings(config, task.num_train_examples)
+    settings = build.make_settings(config, task.num_train_examples())
     optimizer, schedule = build.make_optimizer(config, settings.total_steps)
     source, parent = None, ""
     if config.init_from:
@@ -66,7 +66,7 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     }
     forward = make_forward(task.forward, parse_policy(config.precision))
     optimizer, schedule = build.make_optimizer(
-        config, build.total_steps(config, task.num_train_examples)
+        config, build.total_steps(config, task.num_train_examples())
     )
     step = update.make_update(
         task, forward, optimizer, schedule, config.seed, config.accumulate

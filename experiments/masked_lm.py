@@ -50,7 +50,7 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     }
     return Task(
         name="masked_lm",
-        num_train_examples=max(1, len(text.train) // data.documents),
+        num_train_examples=lambda: max(1, len(text.train) // data.documents),
         train_data=lambda start_step: train_batches(start_step=start_step),
         eval_data=eval_data,
         forward=text_model.make_forward(config.model),

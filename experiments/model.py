@@ -9,11 +9,26 @@ from ml_collections import config_dict
 from experiments.checks import check_known
 from perceiver_jax import attention, perceiver, transformer
 
+_COUNTS = (
+    "num_latents",
+    "latent_channels",
+    "num_cross_heads",
+    "num_self_heads",
+    "num_decoder_heads",
+)
+
 
 def make_perceiver(
     model: config_dict.ConfigDict, head: perceiver.Head
 ) -> perceiver.Perceiver:
-    """Makes the modules of configs/base.py:get_model, inside a Haiku function."""
+    """Makes the modules of configs/base.py:get_model, inside a Haiku function.
+
+    Raises:
+      ValueError: a size or a number of heads is not positive.
+    """
+    for field in _COUNTS:
+        if model[field] < 1:
+            raise ValueError(f"model.{field}={model[field]} must be 1 or more.")
     cross_attention = functools.partial(
         attention.CrossAttention,
         num_heads=model.num_cross_heads,

@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import config_dict
 
 from experiments import build, flow_data, flow_model
+from experiments.checks import check_size
 from perceiver_jax import losses, metrics, sharding
 from perceiver_jax.adapters import tiling
 from perceiver_jax.data import loader
@@ -26,7 +27,7 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     """Builds the task from a config of configs/optical_flow.py."""
     data = config.data
     tile = tuple(config.model.image_size)
-    train = flow_data.load(data, data.train, tile)
+    check_size("model.image_size", tile)
     phases = flow_data.load_phases(data)
     odd = config.batch_size % (2 * jax.process_count())
     if odd and any(phase.both_ways for phase in phases):
@@ -34,24 +35,34 @@ def make_task(config: config_dict.ConfigDict) -> Task:
             f"batch_size={config.batch_size} must be even in each process, as "
             "data.phases has pairs both ways."
         )
-    num_examples = sum(map(len, train.values()))
     held_out = {
-        name: flow_data.by_shape(source, tile)
+        name: flow_data.by_shape(source)
         for name, source in flow_data.load(data, data.held_out, tile).items()
     }
-    return Task(
-        name="optical_flow",
-        num_train_examples=num_examples,
-        train_data=functools.partial(
-            train_batches,
-            train,
+
+    @functools.cache
+    def train():  # not opened where the model is only evaluated
+        return flow_data.load(data, data.train, tile)
+
+    def num_examples():
+        return sum(map(len, train().values()))
+
+    def train_data(start_step):
+        return train_batches(
+            train(),
             phases,
-            total_steps=build.total_steps(config, num_examples),
+            start_step,
+            total_steps=build.total_steps(config, num_examples()),
             batch_size=config.batch_size,
             size=tile,
             seed=config.seed,
             num_workers=data.num_workers,
-        ),
+        )
+
+    return Task(
+        name="optical_flow",
+        num_train_examples=num_examples,
+        train_data=train_data,
         eval_data={
             name: functools.partial(eval_batches, parts, config.eval_batch_size)
             for name, parts in held_out.items()

@@ -24,6 +24,7 @@ from absl import app, flags
 
 from experiments import build, predictors, restore
 from perceiver_jax import inspection
+from perceiver_jax.data.sources import files_below
 from perceiver_jax.forward import make_forward, parse_policy
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures and other files.")
@@ -36,7 +37,7 @@ _TOP = flags.DEFINE_integer("top", 5, "Answers to tell.", lower_bound=1)
 
 
 def expand(arguments: Sequence[str], suffixes: Sequence[str]) -> list[pathlib.Path]:
-    """Returns files, and of folders the files in them that end so, sorted.
+    """Returns files, and of folders the files in them that end so, in order.
 
     Raises:
       FileNotFoundError: an argument is not there, or a folder has no such file.
@@ -44,7 +45,7 @@ def expand(arguments: Sequence[str], suffixes: Sequence[str]) -> list[pathlib.Pa
     paths = []
     for path in map(pathlib.Path, arguments):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+            inside = files_below(path, suffixes)
             if not inside:
                 raise FileNotFoundError(f"{path} holds no {', '.join(suffixes)} file.")
             paths += inside

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -69,7 +69,8 @@ def make_evaluate(
                     compiled(variables, parallel.place_batch(batch))
                 )
                 mean.add(sums)
-                collected.append(_valid_rows(predicted))
+                mask = predicted.pop("mask")
+                collected.append(_valid_rows(predicted, mask))
             found = {
                 key: np.concatenate([part[key] for part in collected])
                 for key in collected[0]
@@ -86,9 +87,9 @@ def make_evaluate(
     return evaluate
 
 
-def _valid_rows(predicted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    valid = predicted["mask"] > 0
-    return {name: x[valid] for name, x in predicted.items() if name != "mask"}
+def _valid_rows(rows: Any, mask: np.ndarray) -> Any:
+    """Leaves out the padded rows of a pytree of arrays."""
+    return jax.tree.map(lambda x: x[mask > 0], rows)
 
 
 def make_samples(
@@ -114,6 +115,7 @@ def make_samples(
                 outputs, batch = jax.device_get(
                     compiled(variables, parallel.place_batch(batch))
                 )
+                outputs, batch = _valid_rows((outputs, batch), batch["mask"])
                 if task.pictures is not None:
                     for key, picture in task.pictures(outputs, batch).items():
                         shown.pictures[f"{name}/{key}"] = picture

@@ -18,7 +18,8 @@ class Task:
 
     Attributes:
       name: the task's name, kept in its checkpoints.
-      num_train_examples: size of one epoch.
+      num_train_examples: () -> size of one epoch; may open the training data, which
+        evaluation does not need.
       train_data: start_step -> endless host batches from that step on. Order and
         randomness are functions of (seed, step, process).
       eval_data: set name -> function that returns batches with every example once, the
@@ -42,7 +43,7 @@ class Task:
     """
 
     name: str
-    num_train_examples: int
+    num_train_examples: Callable[[], int]
     train_data: Callable[[int], Iterator[Batch]]
     eval_data: Mapping[str, Callable[[], Iterable[Batch]]]
     forward: Callable[[Batch, bool], Outputs]

@@ -105,7 +105,7 @@ def train(
     writer = Writer(workdir, first_step, active=jax.process_index() == 0)
     evaluate = _make_evaluation(task, forward, parallel, writer)
     progress = Progress(
-        first_step, settings.total_steps, settings.batch_size, task.num_train_examples
+        first_step, settings.total_steps, settings.batch_size, task.num_train_examples()
     )
     must_stop = _preemption_notice()
 

@@ -80,24 +80,28 @@ class Writer:
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
-    """Returns the rows of a run's metrics.jsonl."""
+    """Returns the rows of a run's metrics.jsonl.
+
+    Half a line at its end, of a run that was killed while it wrote, is left out.
+    """
     path = pathlib.Path(workdir) / METRICS
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: has this run been started?")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in _whole_lines(path)]
 
 
 def _drop_after(path: pathlib.Path, step: int) -> None:
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text().splitlines(keepends=True):
-        # A run killed while it wrote leaves half a line.
-        if line.endswith("\n") and json.loads(line)["step"] <= step:
-            kept.append(line)
+    kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
     new = path.with_suffix(".tmp")
     new.write_text("".join(kept))
     new.replace(path)
+
+
+def _whole_lines(path: pathlib.Path) -> list[str]:
+    lines = path.read_text().splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]
 
 
 class Progress:

@@ -13,6 +13,7 @@ from perceiver_jax.data.sources import (
     Kept,
     SkipCorrupt,
     Subset,
+    files_below,
 )
 
 
@@ -130,3 +131,18 @@ def test_subset_has_its_examples_in_its_order():
     part = Subset(ArraySource(x=np.arange(5)), [4, 1])
     assert [example["x"] for example in part] == [4, 1]
     assert len(part) == 2
+
+
+def test_files_below_a_folder_in_the_order_of_their_numbers(tmp_path):
+    names = ["f2.png", "f10.PNG", "f1.png", "deep [1]/f3.png", ".f4.png", "f5.txt"]
+    for name in names:
+        (tmp_path / "a" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "a" / name).touch()
+    (tmp_path / "a" / "folder.png").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "link").symlink_to(tmp_path / "a")
+    for folder in (tmp_path / "a", tmp_path / "b" / "link"):
+        expected = ["deep [1]/f3.png", "f1.png", "f2.png", "f10.PNG"]
+        expected = [folder / name for name in expected]
+        root = folder if folder.name == "a" else tmp_path / "b"
+        assert files_below(root, (".png",)) == expected

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perceiver_jax.data.flow import datasets, photos
+from perceiver_jax.data.flow import datasets, photos, rendering
 from perceiver_jax.data.sources import CorruptExample
 
 
@@ -111,6 +111,14 @@ def test_sources_reach_worker_processes(tmp_path):
     source = datasets.open_dataset("autoflow", tmp_path)
     again = pickle.loads(pickle.dumps(source))
     np.testing.assert_array_equal(again[1]["flow"], source[1]["flow"])
+
+
+def test_ones_own_pairs_in_linked_folders(tmp_path):
+    pair = fake_flow.make_pair(0, (8, 9))._asdict()
+    fake_flow.pair_folder(tmp_path / "elsewhere", [pair])
+    fake_flow.pair_folder(tmp_path / "train", [pair])
+    (tmp_path / "train" / "more").symlink_to(tmp_path / "elsewhere")
+    assert len(read("pairs_train", tmp_path)) == 2
 
 
 # What is wrong
@@ -217,10 +225,20 @@ def test_what_lies_beside_ones_own_pairs_is_left_alone(tmp_path):
     fake_flow.pair_folder(tmp_path / "train", [pair])
     clip = tmp_path / "train" / "clip0"
     (clip / "0_flow.flo").rename(clip / "0_flow.FLO")
-    for name in ("._0_flow.flo", "notes_img1.txt", "0_img1.json", "my_photo.png"):
+    others = ("._0_flow.flo", "_img1.png", "a_img1.txt", "0_img1.json", "my_photo.png")
+    for name in others:
         (clip / name).write_bytes(b"")
     (found,) = read("pairs_train", tmp_path)
     np.testing.assert_array_equal(found["flow"], pair["flow"])
+
+
+def test_a_frame_of_an_unknown_format_is_missing(tmp_path):
+    pair = fake_flow.make_pair(0, (8, 9))._asdict()
+    fake_flow.pair_folder(tmp_path / "train", [pair])
+    clip = tmp_path / "train" / "clip0"
+    (clip / "0_img1.png").rename(clip / "0_img1.xcf")
+    with pytest.raises(FileNotFoundError, match="0_img1.png is .* also end in .jpg, "):
+        datasets.open_dataset("pairs_train", tmp_path)
 
 
 # Photos
@@ -247,6 +265,23 @@ def test_a_broken_photo_is_told_and_another_taken(tmp_path, caplog):
     found = photos.folder(tmp_path)
     np.testing.assert_array_equal(found[0], written[1])
     assert "a.png" in caplog.text
+    fake_flow.write_image(tmp_path / "a.png", written[0][:1, :1])
+    np.testing.assert_array_equal(photos.folder(tmp_path)[0], written[1])
+    assert "a.png: 1x1 pixels are too few" in caplog.text
+
+
+def test_large_photos_are_shrunk(tmp_path):
+    fake_flow.write_image(tmp_path / "a.png", np.full((32, 4096, 3), 7, np.uint8))
+    photo = photos.folder(tmp_path)[0]
+    assert photo.shape == (16, 2048, 3) and (photo == 7).all()
+
+
+def test_photos_reach_worker_processes(tmp_path):
+    fake_flow.write_image(tmp_path / "a.png", fake_flow.make_pair(0, (8, 9)).frames[0])
+    look = rendering.Rendering((16, 16), 1.0)
+    source = rendering.RenderedPairs(photos.folder(tmp_path), look, 1)
+    again = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(again[0]["frames"], source[0]["frames"])
 
 
 def test_photos_that_packages_bring():

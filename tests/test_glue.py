@@ -209,7 +209,7 @@ def test_tasks_are_seen_as_often_as_they_have_examples(tmp_path):
     config = small_config(**{"data.source": "files", "data.dir": str(tmp_path)})
     config.data.tasks, config.data.held_out = ("small", "large"), "test"
     task = build.make_task(config)
-    assert task.num_train_examples == 40
+    assert task.num_train_examples() == 40
     epoch = [next(iter(task.train_data(step)))["task"] for step in range(5)]
     assert np.concatenate(epoch).sum() == 30  # of task 1, in 40 examples
     assert list(task.eval_data) == ["small", "large"]

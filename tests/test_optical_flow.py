@@ -363,7 +363,7 @@ def test_variants_can_be_built_without_data(variant):
         functools.partial(forward.apply, is_training=False), *variables, None, batch
     )
     assert flow.shape == (2, *config.model.image_size, 2)
-    build.make_optimizer(config, build.total_steps(config, task.num_train_examples))
+    build.make_optimizer(config, build.total_steps(config, task.num_train_examples()))
 
 
 def test_an_untrained_model_says_no_motion():
@@ -406,6 +406,26 @@ def test_pictures_show_the_first_pairs_in_rows():
     assert picture.dtype == np.uint8 and picture.std() > 30
 
 
+def test_padded_pairs_are_not_shown(tmp_path):
+    pairs = [fake_flow.make_pair(n, (20, 28))._asdict() for n in range(3)]
+    fake_flow.pair_folder(tmp_path / "test", pairs)
+    config = small_config(tmp_path, **{"data.held_out": ("pairs_test",)})
+    task = build.make_task(config)
+    forward, variables = random_variables(task, config)
+    samples = evaluation.make_samples(task, forward, one_device())
+    (picture,) = samples(variables).pictures.values()
+    assert picture.shape[0] == 3 * (20 * 9 + 24)
+
+
+def test_evaluation_needs_no_data_to_train_on(tmp_path):
+    fake_flow.kitti(tmp_path / "KITTI_2015", [(20, 30)])
+    fields = {"data.train": ("autoflow",), "data.held_out": ("kitti_2015",)}
+    task = build.make_task(small_config(tmp_path, **fields))
+    assert len(list(task.eval_data["kitti_2015"]())) == 1
+    with pytest.raises(FileNotFoundError, match="AutoFlow is not there"):
+        task.num_train_examples()
+
+
 # What is wrong
 
 
@@ -415,7 +435,7 @@ def test_pictures_show_the_first_pairs_in_rows():
         ({"data.source": "files"}, "data.source='files' is unknown: use datasets"),
         ({"data.train": ("sintell",)}, "dataset='sintell' is unknown: use autoflow"),
         ({"data.held_out": ()}, "must be names of datasets, each once"),
-        ({"data.train": ("rendered", "rendered")}, "names of datasets, each once"),
+        ({"data.held_out": ("rendered_test",) * 2}, "names of datasets, each once"),
         ({"data.phases": ()}, "shares of training must rise, the last to 1"),
         ({"data.phases": ((0.5, 0.0, True, (1.0,)),)}, "must rise, the last to 1"),
         ({"data.phases": ((1.0, 0.0, True, (1.0, 1.0)),)}, "a row is .until, strength"),
@@ -432,11 +452,21 @@ def test_pictures_show_the_first_pairs_in_rows():
             "must have 3 entries with concat_frames=False",
         ),
         ({"data.motion": 500.0}, "motion=500.0 from 0 to the shorter side"),
+        ({"data.objects": (2,)}, "objects=.2,. .* the smallest and the largest"),
+        ({"data.render_size": (48,)}, "data.render_size=.48,. must be a height and"),
+        ({"model.image_size": (16,)}, "model.image_size=.16,. must be a height and"),
+        ({"model.image_size": (16, 0)}, "must be a height and a width"),
     ],
 )
 def test_wrong_configs_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        build.make_task(small_config(**changes))
+        build.make_task(small_config(**changes)).num_train_examples()
+
+
+def test_a_model_without_latents_is_refused():
+    config = small_config(**{"model.num_latents": 0})
+    with pytest.raises(ValueError, match="model.num_latents=0 must be 1 or more"):
+        random_variables(build.make_task(config), config)
 
 
 def test_an_odd_batch_cannot_go_both_ways_in_any_phase():
@@ -451,7 +481,7 @@ def test_a_test_set_without_flow_is_refused(tmp_path, field):
     fake_flow.sintel(tmp_path / "Sintel", (20, 30))
     config = small_config(tmp_path, **{f"data.{field}": ("sintel_clean_test",)})
     with pytest.raises(ValueError, match="not public: it can be predicted only, by"):
-        build.make_task(config)
+        build.make_task(config).num_train_examples()
 
 
 def test_a_set_with_no_known_flow_is_named():
@@ -465,9 +495,8 @@ def test_frames_smaller_than_the_model_are_refused_before_training(tmp_path):
     with pytest.raises(ValueError, match="frames of 12x30 pixels are smaller") as error:
         build.make_task(config)
     assert "000001_10.png" in str(error.value)
-    fake_flow.pair_folder(
-        tmp_path / "train", [fake_flow.make_pair(0, (9, 9))._asdict()]
-    )
+    pairs = [fake_flow.make_pair(n, (20 - 11 * n, 28))._asdict() for n in range(2)]
+    fake_flow.pair_folder(tmp_path / "train", pairs)
     config = small_config(
         tmp_path,
         **{
@@ -478,8 +507,8 @@ def test_frames_smaller_than_the_model_are_refused_before_training(tmp_path):
             ),
         },
     )
-    with pytest.raises(ValueError, match="0_img1.png: frames of 9x9 pixels"):
-        build.make_task(config)
+    with pytest.raises(ValueError, match="1_img1.png: frames of 9x28 pixels"):
+        build.make_task(config).num_train_examples()
     with pytest.raises(ValueError, match="data.render_size=.* is smaller than"):
         build.make_task(small_config(**{"data.render_size": (12, 30)}))
 

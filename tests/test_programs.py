@@ -169,7 +169,9 @@ def test_bad_configs_are_refused_naming_the_value(fields, message):
     config.update_from_flattened_dict(fields)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         task = build.make_task(config)
-        build.make_optimizer(config, build.total_steps(config, task.num_train_examples))
+        build.make_optimizer(
+            config, build.total_steps(config, task.num_train_examples())
+        )
 
 
 def test_unknown_variant_lists_the_known_ones():

@@ -17,7 +17,7 @@ from perceiver_jax import optimizer as optimizers
 from perceiver_jax.data import loader, sources
 from perceiver_jax.forward import make_forward, parse_policy
 from perceiver_jax.task import Task
-from perceiver_jax.writer import read_metrics
+from perceiver_jax.writer import METRICS, read_metrics
 
 FLOAT32 = parse_policy("params=float32,compute=float32,output=float32")
 SETTINGS = training.Settings(
@@ -56,7 +56,7 @@ def regression(width=3, poisoned_step=None):
 
     return Task(
         name="regression",
-        num_train_examples=64,
+        num_train_examples=lambda: 64,
         train_data=train_data,
         eval_data={"test": lambda: [batch(1000), batch(1001)]},
         forward=forward,
@@ -329,6 +329,12 @@ def test_evaluation_is_the_same_for_any_batch_size_and_device_count():
     assert found[0]["test/count"] == 29
     for metrics in found[1:]:
         assert metrics == pytest.approx(found[0], rel=1e-6)
+
+
+def test_half_a_line_of_a_killed_run_is_left_out(tmp_path):
+    rows = '{"step": 1, "train/loss": 2.0}\n{"step": 2, '
+    (tmp_path / METRICS).write_text(rows)
+    assert read_metrics(tmp_path) == [{"step": 1, "train/loss": 2.0}]
 
 
 @pytest.mark.parametrize(

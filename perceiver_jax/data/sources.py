@@ -5,11 +5,13 @@ Sources hold encoded images and never decode them, so that one place
 for worker processes.
 """
 
+import glob
 import logging
 import os
 import pathlib
+import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -167,6 +169,22 @@ class FolderSource:
 def _visible(folder: pathlib.Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+def files_below(folder: pathlib.Path, suffixes: Collection[str]) -> list[pathlib.Path]:
+    """Returns the files in a folder, and in those below it, that end so.
+
+    Of any case; links are followed, hidden files left out. Numbers in names count as
+    such: frame 2 comes before frame 10.
+    """
+    found = (folder / name for name in glob.glob("**", root_dir=folder, recursive=True))
+    wanted = (p for p in found if p.suffix.lower() in suffixes and p.is_file())
+    return sorted(wanted, key=_in_order)
+
+
+def _in_order(path: pathlib.Path) -> list[str | int]:
+    parts = re.split(r"(\d+)", str(path))  # every second one is a number
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 class SkipCorrupt:

@@ -11,7 +11,8 @@ from PIL import Image, ImageEnhance
 from perceiver_jax.data.flow.pairs import check_size
 from perceiver_jax.data.sources import Example
 
-# At strength 1; all but the chances of flips and of asymmetry scale with it.
+# At strength 1. How far colours and sizes change scales with it, and the chance that
+# something is erased; the other chances do not.
 _COLOR = 0.4  # brightness, contrast and saturation, as a share either way
 _HUE = 0.5 / np.pi  # of a turn, either way
 _ASYMMETRIC = 0.2  # chance that the frames' colours change apart
@@ -19,6 +20,7 @@ _ERASED = 0.5  # chance that parts of the second frame are hidden
 _ERASED_SIDE = (0.13, 0.27)  # of the crop's shorter side: 50 to 100 of 368 pixels
 _SCALED = 0.8  # chance of another scale
 _SCALE = (-0.2, 0.6)  # as a power of 2
+_STRETCHED = 0.8  # chance that the axes then scale apart
 _STRETCH = 0.2  # of either axis, as a power of 2 either way
 _FLIPPED = (0.5, 0.1)  # chance, left to right and upside down
 
@@ -58,8 +60,10 @@ def _cut(pair, rng, size, strength):
     if strength:
         flip = rng.random(2) < np.array(_FLIPPED[::-1])
         if rng.random() < _SCALED:
-            stretch = rng.uniform(-_STRETCH, _STRETCH, 2)
-            scale = 2 ** (strength * (rng.uniform(*_SCALE) + stretch))
+            power = np.full(2, rng.uniform(*_SCALE))
+            if rng.random() < _STRETCHED:
+                power += rng.uniform(-_STRETCH, _STRETCH, 2)
+            scale = 2 ** (strength * power)
             scale = np.maximum(scale, np.array(size) / shape)
     room = np.maximum(np.floor(shape * scale).astype(int) - size, 0)
     start = rng.integers(room + 1)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from perceiver_jax.data import image
 from perceiver_jax.data.flow import files
-from perceiver_jax.data.sources import Example
+from perceiver_jax.data.sources import Example, files_below
 
 
 class Paths(NamedTuple):
@@ -127,15 +127,17 @@ def _check_shape(found, path, wanted, frame):
 def pair_folder(root: pathlib.Path) -> PairFiles:
     """Returns one's own pairs: NAME_img1.png, NAME_img2.png, NAME_flow.flo.
 
-    In any folders below `root`. Frames may be of any image format, flow of any of
-    files.py; names must be the same up to the last underscore.
+    In any folders below `root`. Frames may be of any format of image.SUFFIXES, flow of
+    any of files.py; names must be the same up to the last underscore.
+
+    Raises:
+      FileNotFoundError: there are no pairs, or a file of one is missing.
+      ValueError: there are two files for the same.
     """
     found: dict[pathlib.Path, dict[str, list[pathlib.Path]]] = {}
-    for path in sorted(root.rglob("*_*.*")):
+    for path in files_below(root, {*files.SUFFIXES, *image.SUFFIXES}):
         stem, _, part = path.stem.rpartition("_")
-        known = files.SUFFIXES if part == "flow" else image.SUFFIXES
-        fits = part in _PARTS and path.suffix.lower() in known
-        if fits and not path.name.startswith("."):
+        if stem and part in _PARTS and path.suffix.lower() in _suffixes(part):
             parts = found.setdefault(path.with_name(stem), {})
             parts.setdefault(part, []).append(path)
     pairs = []
@@ -146,16 +148,22 @@ def pair_folder(root: pathlib.Path) -> PairFiles:
                     f"{paths[0]} and {paths[1].name} are both {part} of {name.name}: "
                     "keep one of them there."
                 )
-        missing = [f"{name}_{part}{_PARTS[part]}" for part in _PARTS.keys() - parts]
-        if missing:
+        for part in sorted(_PARTS.keys() - parts):
             there = next(iter(parts.values()))[0].name
-            raise FileNotFoundError(f"{sorted(missing)[0]} is missing, beside {there}")
+            raise FileNotFoundError(
+                f"{name}_{part}{_PARTS[part]} is missing, beside {there}; it may also "
+                f"end in {', '.join(_suffixes(part))}."
+            )
         pairs.append(Paths(*(parts[part][0] for part in _PARTS)))
     layout = "NAME_img1.png, NAME_img2.png and NAME_flow.flo"
     return PairFiles(pairs, root, layout)
 
 
 _PARTS = {"img1": ".png", "img2": ".png", "flow": ".flo"}  # and the usual suffix
+
+
+def _suffixes(part):
+    return files.SUFFIXES if part == "flow" else image.SUFFIXES
 
 
 def flying_chairs(root: pathlib.Path, validation: bool = False) -> PairFiles:

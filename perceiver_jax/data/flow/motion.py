@@ -92,7 +92,7 @@ def project(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 def random_homography(
     rng: np.random.Generator, size: tuple[int, int], motion: float
 ) -> Homography:
-    """Draws one that moves parts of a frame by up to `motion` pixels or little more."""
+    """Draws one that moves a frame by `motion` pixels or, mostly, less."""
     # Strengths such that each part moves the corners of a frame by about as much.
     height, width = size
     radius = np.hypot(height, width) / 2

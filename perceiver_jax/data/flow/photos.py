@@ -9,31 +9,37 @@ from sklearn.datasets import load_sample_images
 
 from perceiver_jax.data import image
 from perceiver_jax.data.flow.datasets import read_image
-from perceiver_jax.data.sources import SkipCorrupt
+from perceiver_jax.data.sources import CorruptExample, SkipCorrupt, files_below
 
-_KEPT = 256  # decoded photos of folders, the last ones used
+_KEPT = 64  # decoded photos of folders, the last ones used: 0.8 GB at most
+_SIDES = (8, 2048)  # pixels: smaller photos are left out, larger ones shrunk
 MAX_CORRUPT = 100  # that a folder may hold
 
 
 def folder(root: pathlib.Path) -> SkipCorrupt:
     """Returns the images in a folder and those below it: [h, w, 3] uint8 by index.
 
-    For one that can't be decoded stands the next one, up to MAX_CORRUPT of them.
+    Large ones are shrunk to 2,048 pixels. For one that can't be decoded, or is smaller
+    than 8 pixels, stands the next one, up to MAX_CORRUPT of them.
 
     Raises:
       FileNotFoundError: there are no images.
     """
-    paths = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in image.SUFFIXES and not path.name.startswith(".")
-    )
+    paths = files_below(root, image.SUFFIXES)
     if not paths:
         raise FileNotFoundError(f"{root} holds no images to render pairs from")
     return SkipCorrupt(paths, _read, MAX_CORRUPT)
 
 
-_read = functools.lru_cache(_KEPT)(read_image)
+@functools.lru_cache(_KEPT)
+def _read(path: pathlib.Path) -> np.ndarray:
+    smallest, largest = _SIDES
+    photo = image.decode(path.read_bytes(), str(path))
+    photo.thumbnail((largest, largest))
+    if min(photo.size) < smallest:
+        size = f"{photo.height}x{photo.width}"
+        raise CorruptExample(f"{path}: {size} pixels are too few to render from")
+    return np.asarray(photo)
 
 
 def scikit_learn() -> list[np.ndarray]:

@@ -32,8 +32,8 @@ class Rendering:
 
     Attributes:
       size: height and width of a frame.
-      motion: pixels that the camera, and an object before it, move by at most, or
-        little more: strong motion is rarer than weak.
+      motion: pixels that the camera, and an object before it, move by: mostly less, as
+        strong motion is rarer than weak; a corner of one frame in 20 moves by more.
       objects: the smallest and the largest number of polygons.
       zoom: the smallest and the largest number of a photo's pixels for one of a frame:
         small frames need more, or they show next to nothing.
@@ -54,6 +54,11 @@ class Rendering:
 
     def __post_init__(self):
         """Raises ValueError: sizes or numbers that nothing can be rendered with."""
+        if len(self.objects) != 2 or len(self.zoom) != 2:
+            raise ValueError(
+                f"objects={self.objects} and zoom={self.zoom} must be the smallest and "
+                "the largest of them."
+            )
         (fewest, most), (nearest, farthest) = self.objects, self.zoom
         falls = not (0 <= fewest <= most and 0 < nearest <= farthest)
         too_far = not 0 <= self.motion <= min(self.size)
@@ -89,7 +94,7 @@ class RenderedPairs:
         """Makes the source.
 
         Args:
-          photos: [h, w, 3] uint8 of any sizes; textures are cut from them.
+          photos: [h, w, 3] uint8 of 2 pixels or more; textures are cut from them.
           rendering: what pairs look like.
           count: of pairs.
           seed: of all of them.
