@@ -10,7 +10,7 @@ from ml_collections import config_dict
 
 from experiments.checks import check_known, check_size
 from perceiver_jax.data import loader, sources
-from perceiver_jax.data.flow import datasets, pairs, photos, rendering
+from perceiver_jax.data.flow import datasets, photos, rendering
 from perceiver_jax.data.sources import Source
 
 # Of rendered pairs to train on, to test on, and of photos that only the camera moves.
@@ -101,8 +101,7 @@ def load(
 def _load(data, name, tile):
     if data.source == "datasets" and name in datasets.DATASETS:
         source = datasets.open_dataset(name, data.dir)
-        for index, paths in enumerate(source.pairs):
-            pairs.check_size(source.shape(index), tile, str(paths.first))
+        source.check_sizes(tile)
         return source
     size = tuple(data.render_size)
     check_size("data.render_size", size)

@@ -16,8 +16,8 @@ from perceiver_jax import blocks, stack
 KEY_BLOCK = 4096
 
 # The blocks are smaller where many queries and heads would make more scores than this
-# for each example, as 2,048 latents of 16 heads do. At 2**23 a CPU is faster still (a
-# fifth), but a TPU moves more memory (6% in training, by its compiler).
+# for each example, as 2,048 latents of 16 heads do. Smaller still would be faster on a
+# CPU, but a TPU would move more memory, by its compiler's count.
 MAX_SCORES = 2**25
 
 _LOWEST = -1e30  # the score of a masked key: finite, as -inf - -inf is not a number

@@ -44,9 +44,7 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     if config.task != "optical_flow":
         raise ValueError(f"{restored.folder} is of task '{config.task}', not of flow.")
     source = datasets.open_dataset(_DATASET.value, config.data.dir)
-    for index, paths in enumerate(source.pairs):
-        size = tuple(config.model.image_size)
-        pairs.check_size(source.shape(index), size, str(paths.first))
+    source.check_sizes(tuple(config.model.image_size))
     predictor = build.make_predictor(config)
     forward = make_forward(predictor.forward, parse_policy(config.precision))
 

@@ -218,6 +218,12 @@ def test_nothing_to_render(arguments, message):
         rendering.RenderedPairs(*arguments)
 
 
+def test_a_photo_of_one_pixel_is_refused():
+    dot = np.zeros((1, 1, 3), np.uint8)
+    with pytest.raises(ValueError, match="A photo of .1, 1. pixels is too small"):
+        rendering.RenderedPairs([dot], Rendering(SIZE, 1.0), 1)[0]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

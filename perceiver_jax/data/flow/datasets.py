@@ -13,6 +13,7 @@ from PIL import Image
 
 from perceiver_jax.data import image
 from perceiver_jax.data.flow import files
+from perceiver_jax.data.flow.pairs import check_size
 from perceiver_jax.data.sources import Example, files_below
 
 
@@ -99,6 +100,11 @@ class PairFiles:
         """Returns the height and width of a pair's frames, without decoding them."""
         with Image.open(self.pairs[index].first) as frame:
             return frame.height, frame.width
+
+    def check_sizes(self, least: tuple[int, int]) -> None:
+        """Raises ValueError if a pair's frames are smaller than a model takes."""
+        for index, paths in enumerate(self.pairs):
+            check_size(self.shape(index), least, str(paths.first))
 
 
 def read_image(path: pathlib.Path) -> np.ndarray:

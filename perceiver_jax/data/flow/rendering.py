@@ -20,7 +20,7 @@ from perceiver_jax.data.flow.motion import (
 )
 from perceiver_jax.data.sources import Example, SkipCorrupt
 
-Photos = Sequence[np.ndarray] | SkipCorrupt  # [h, w, 3] uint8 of any sizes, by index
+Photos = Sequence[np.ndarray] | SkipCorrupt  # [h, w, 3] uint8, by index
 
 _SHUTTER_STEPS = 5  # renderings that a motion-blurred frame is the mean of
 _SUBPIXEL_BITS = 4  # of polygons' corners
@@ -231,6 +231,8 @@ def _random_scene(photos, rendering: Rendering, rng) -> list[Layer]:
 def _random_texture(photos, rendering, rng) -> tuple[np.ndarray, np.ndarray]:
     """A part of a photo in other colours, and where it is put: `Layer.placement`."""
     photo = photos[rng.integers(len(photos))]
+    if min(photo.shape[:2]) < 2:  # OpenCV would mirror it for ever
+        raise ValueError(f"A photo of {photo.shape[:2]} pixels is too small to render.")
     zoom = np.exp(rng.uniform(*np.log(rendering.zoom)))
     part = []
     for side, length in zip(rendering.size, photo.shape):
