@@ -22,8 +22,9 @@ from absl import app, flags
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from experiments import masked_lm
-from perceiver_jax.data import corpus, image, masking, tokenizer
+from experiments.masked_lm import task as masked_lm
+from perceiver_jax.data.image import images as image
+from perceiver_jax.data.text import corpus, masking, tokenizer
 
 _SECONDS = flags.DEFINE_float("seconds", 10, "How long to measure each.", lower_bound=0)
 

@@ -21,10 +21,10 @@ from absl import app, flags
 
 from benchmarks import figures
 from configs import optical_flow
-from experiments import flow_model
-from perceiver_jax import attention, kernel
+from experiments.optical_flow import model as flow_model
 from perceiver_jax.data.flow import augmentation, pairs, photos, rendering
-from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.engine.forward import make_forward, parse_policy
+from perceiver_jax.model import attention, kernel
 
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Processes for each way.")
 _PAIRS = flags.DEFINE_integer("pairs", 100, "Pairs to render.")

@@ -21,8 +21,9 @@ from absl import app, flags
 from benchmarks import figures
 from configs import imagenet
 from experiments import build
-from perceiver_jax import cost, evaluation, stack, update
-from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.engine import evaluation, flops, update
+from perceiver_jax.engine.forward import make_forward, parse_policy
+from perceiver_jax.model import stack
 
 _VARIANT = flags.DEFINE_string("variant", "fourier", "Of configs/imagenet.py.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Images a step.")
@@ -87,8 +88,8 @@ def work(kind: str) -> None:
         costs[name] = {
             "trace": traced - start,
             "compile": time.perf_counter() - traced,
-            "gflop": cost.count_flops(function, *arguments) / 1e9,
-            "temporaries_gb": cost.program_cost(compiled[name]).temp_bytes / 1e9,
+            "gflop": flops.count_flops(function, *arguments) / 1e9,
+            "temporaries_gb": compiled[name].memory_analysis().temp_size_in_bytes / 1e9,
         }
     print(json.dumps(costs), flush=True)
     for line in sys.stdin:

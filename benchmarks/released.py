@@ -26,7 +26,7 @@ from absl import app, flags
 
 from benchmarks import figures
 from experiments import build, restore
-from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.engine.forward import make_forward, parse_policy
 
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Timed runs of each model.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")

@@ -7,16 +7,16 @@ import importlib.util
 import optax
 from ml_collections import config_dict
 
-from experiments import predictors
+from experiments import predicting as predictors
 from experiments.checks import check_known
-from perceiver_jax import optimizer as optimizers
-from perceiver_jax import training
-from perceiver_jax.task import Task
+from perceiver_jax.engine import optimizer as optimizers
+from perceiver_jax.engine import training
+from perceiver_jax.engine.task import Task
 
 
 def make_task(config: config_dict.ConfigDict) -> Task:
-    """Builds the task of experiments/<config.task>.py."""
-    name = f"experiments.{config.task}"
+    """Builds the task of experiments/<config.task>/task.py."""
+    name = f"experiments.{config.task}.task"
     if not config.task or importlib.util.find_spec(name) is None:
         raise ValueError(f"task='{config.task}': there is no {name}.")
     return importlib.import_module(name).make_task(config)
@@ -25,8 +25,8 @@ def make_task(config: config_dict.ConfigDict) -> Task:
 def make_predictor(
     config: config_dict.ConfigDict, options: predictors.Options | None = None
 ) -> predictors.Predictor:
-    """Builds the predictor of experiments/predictors/<config.task>.py."""
-    name = f"experiments.predictors.{config.task}"
+    """Builds the predictor of experiments/<config.task>/predict.py."""
+    name = f"experiments.{config.task}.predict"
     if not config.task or importlib.util.find_spec(name) is None:
         raise ValueError(f"task='{config.task}' has no predictions: no {name}.")
     module = importlib.import_module(name)

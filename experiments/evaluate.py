@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments import restore
-from perceiver_jax import evaluation
+from perceiver_jax.engine import evaluation
 
 
 def main(restored: restore.Restored, arguments: Sequence[str]) -> None:

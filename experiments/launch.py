@@ -9,8 +9,15 @@ import jax
 from ml_collections import config_dict
 
 from experiments import build
-from perceiver_jax import checkpoint, cost, init_from, sharding, training, update
-from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.engine import (
+    checkpoint,
+    compile_ahead,
+    init_from,
+    sharding,
+    training,
+    update,
+)
+from perceiver_jax.engine.forward import make_forward, parse_policy
 
 
 def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
@@ -51,7 +58,7 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
 
     The batch is the config's, over all chips; no data and no TPU is needed.
     """
-    parallel = sharding.OverMesh(cost.tpu_mesh(topology), config.shard_state)
+    parallel = sharding.OverMesh(compile_ahead.tpu_mesh(topology), config.shard_state)
     chips = parallel.mesh.size
     small = config_dict.ConfigDict(config)
     # Only shapes are looked at; pairs both ways need an even batch.
@@ -81,12 +88,12 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     return (
         f"{topology}: {chips} chips, {config.batch_size} examples a step, "
         f"{config.batch_size // chips} a chip\n"
-        f"{_describe(cost.program_cost(compiled))}\n"
+        f"{_describe(compile_ahead.program_cost(compiled))}\n"
         f"compile time {seconds:.1f} s"
     )
 
 
-def _describe(program: cost.ProgramCost) -> str:
+def _describe(program: compile_ahead.ProgramCost) -> str:
     """Renders the cost of a program on one chip."""
     return (
         f"{program.flops / 1e9:,.0f} GFLOP\n"

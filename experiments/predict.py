@@ -22,10 +22,11 @@ import jax
 import matplotlib
 from absl import app, flags
 
-from experiments import build, predictors, restore
-from perceiver_jax import inspection
+from experiments import build, restore
+from experiments import predicting as predictors
 from perceiver_jax.data.sources import files_below
-from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.engine.forward import make_forward, parse_policy
+from perceiver_jax.model import inspection
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures and other files.")
 _ATTENTION = flags.DEFINE_bool("attention", False, "Write attention maps to --output.")

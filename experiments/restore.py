@@ -9,10 +9,10 @@ from absl import app, flags
 from ml_collections import config_dict, config_flags
 
 from experiments import build
-from perceiver_jax import checkpoint, sharding, writer
-from perceiver_jax.evaluation import Variables
-from perceiver_jax.forward import make_forward, parse_policy
-from perceiver_jax.task import Task
+from perceiver_jax.engine import checkpoint, sharding, writer
+from perceiver_jax.engine.evaluation import Variables
+from perceiver_jax.engine.forward import make_forward, parse_policy
+from perceiver_jax.engine.task import Task
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "A run's folder, or one of its checkpoints."

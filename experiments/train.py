@@ -21,7 +21,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from experiments import launch
-from perceiver_jax import writer
+from perceiver_jax.engine import writer
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", help_string="FILE or FILE:VARIANT, such as configs/imagenet.py:fourier."

@@ -25,9 +25,9 @@ import transformers
 from absl import app
 
 from experiments import build, restore
-from perceiver_jax.adapters.flow import PIXELS_PER_OUTPUT, neighbours
-from perceiver_jax.data import tokenizer
-from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.data.text import tokenizer
+from perceiver_jax.engine.forward import make_forward, parse_policy
+from perceiver_jax.model.adapters.flow import PIXELS_PER_OUTPUT, neighbours
 from perceiver_jax.pretrained import huggingface_config
 from scripts import convert_pretrained
 

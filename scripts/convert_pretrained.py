@@ -27,8 +27,8 @@ from ml_collections import config_dict
 
 from configs import imagenet, masked_lm, optical_flow
 from experiments import build, restore
-from perceiver_jax import checkpoint, writer
-from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.engine import checkpoint, writer
+from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.pretrained import (
     deepmind,
     files,

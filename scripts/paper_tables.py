@@ -16,9 +16,10 @@ import numpy as np
 from absl import app
 
 from configs import masked_lm, optical_flow
-from experiments import flow_model, text_model
-from perceiver_jax import cost
-from perceiver_jax.task import Batch
+from experiments.masked_lm import model as text_model
+from experiments.optical_flow import model as flow_model
+from perceiver_jax.engine import flops
+from perceiver_jax.engine.task import Batch
 
 # Perceiver IO, table 1: variant, millions of parameters, billions of FLOPs.
 LANGUAGE: dict[str, tuple[str, int, int]] = {
@@ -78,20 +79,20 @@ def count(make: Any, batch: Batch) -> tuple[int, int]:
     forward = hk.transform_with_state(make)
     init = functools.partial(forward.init, is_training=True)
     params, state = jax.eval_shape(init, jax.random.key(0), batch)
-    flops = cost.count_flops(
+    products = flops.count_flops(
         lambda *args: forward.apply(*args, is_training=False)[0],
         *(params, state, None, batch),
     )
-    return sum(x.size for x in jax.tree.leaves(params)), flops
+    return sum(x.size for x in jax.tree.leaves(params)), products
 
 
 def main(_) -> None:
     print("Perceiver IO, table 1        parameters      paper   GFLOP  paper  logits")
-    for name, (variant, parameters, flops) in LANGUAGE.items():
+    for name, (variant, parameters, printed) in LANGUAGE.items():
         found, found_flops, logits = language_cost(variant)
         print(
             f"{name:24} {found:14,} {parameters:8,} M {found_flops / 1e9:7.1f} "
-            f"{flops:6} {logits / 1e9:7.1f}"
+            f"{printed:6} {logits / 1e9:7.1f}"
         )
     print("\nPerceiver IO, table 16           parameters    GFLOP")
     rows = [

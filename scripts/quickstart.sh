@@ -24,7 +24,7 @@ python=.venv/bin/python
 $python -m experiments.train --config=configs/digits.py --workdir="$workdir"
 trained=$SECONDS
 result=$($python -m experiments.evaluate --workdir="$workdir")
-$python scripts/report.py --workdir="$workdir"
+$python -m experiments.report --workdir="$workdir"
 accuracy=$($python -c '
 import json, sys
 print(format(json.load(sys.stdin)["test/top1"], ".1%"))' <<<"$result")

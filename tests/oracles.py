@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 from experiments import build
-from perceiver_jax.forward import make_forward, parse_policy
+from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.pretrained import files, rules
 from scripts import convert_pretrained
 
-DATA = pathlib.Path(__file__).parent / "data"
+DATA = pathlib.Path(__file__).parent / "fixtures"
 FLOAT32 = parse_policy("params=float32,compute=float32,output=float32")
 
 # Our model name: the oracle's name in tests/data.

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 
-from perceiver_jax.writer import read_metrics
+from perceiver_jax.engine.writer import read_metrics
 
 ROOT = pathlib.Path(__file__).parent.parent
 

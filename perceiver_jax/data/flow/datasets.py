@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from perceiver_jax.data import image
 from perceiver_jax.data.flow import files
 from perceiver_jax.data.flow.pairs import check_size
+from perceiver_jax.data.image import images as image
 from perceiver_jax.data.sources import Example, files_below
 
 

@@ -7,8 +7,8 @@ import matplotlib.cbook
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from perceiver_jax.data import image
 from perceiver_jax.data.flow.datasets import read_image
+from perceiver_jax.data.image import images as image
 from perceiver_jax.data.sources import CorruptExample, SkipCorrupt, files_below
 
 _KEPT = 64  # decoded photos of folders, the last ones used: 0.8 GB at most

@@ -1,0 +1,1 @@
+"""Classifying and scoring texts: GLUE, files of one's own, Python's documentation."""

@@ -1,0 +1,1 @@
+"""Image classification: ImageNet, folders of class folders, handwritten digits."""

@@ -1,0 +1,1 @@
+"""Optical flow: where each pixel of a frame is in the next one."""

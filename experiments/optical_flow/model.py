@@ -1,0 +1,79 @@
+"""The model of optical flow that a config's `model` describes."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+from ml_collections import config_dict
+
+from experiments.checks import check_known
+from experiments.model_parts import make_decoder, make_perceiver
+from perceiver_jax.engine.task import Batch
+from perceiver_jax.model import position
+from perceiver_jax.model.adapters import flow, image, tiling
+
+STRIDE = 4  # of the convolutional stem
+
+
+def make_forward(
+    model: config_dict.ConfigDict, bn_axis: str | None = None
+) -> Callable[[Batch, bool], jax.Array]:
+    """Returns the Haiku function (batch, is_training) -> flow [B, H, W, 2] in pixels.
+
+    The batch has `frames` [B, 2, H, W, 3] from -1 to 1. Frames larger than
+    model.image_size are taken in tiles of it.
+
+    Raises:
+      ValueError: an unknown stem, or positions of another number of dimensions than
+        frames have; when called, frames that are smaller than a tile.
+    """
+    stems: dict[str, Callable] = {
+        "patches": functools.partial(
+            flow.PixelPatches, model.patch_size, model.stem_channels
+        ),
+        "conv": functools.partial(image.ConvStem, model.stem_channels, bn_axis),
+    }
+    check_known("model.stem", model.stem, stems)
+    dimensions = 2 if model.concat_frames else 3
+    if len(model.max_resolution) != dimensions:
+        raise ValueError(
+            f"model.max_resolution={tuple(model.max_resolution)} must have "
+            f"{dimensions} entries with concat_frames={model.concat_frames}."
+        )
+    make_position = functools.partial(
+        position.FourierPosition, model.num_bands, tuple(model.max_resolution)
+    )
+    coarse = model.stem == "conv"
+    channels = flow.upsampled_channels(STRIDE) if coarse else 2
+    tile = tuple(model.image_size)
+
+    def forward(batch: Batch, is_training: bool) -> jax.Array:
+        make_inputs = flow.FlowInputs(
+            stems[model.stem], make_position, model.concat_frames
+        )
+        network = make_perceiver(model, make_decoder(model, channels, zero_output=True))
+
+        def predict(frames: jax.Array) -> jax.Array:
+            inputs = make_inputs(frames, is_training)
+            queries = make_inputs.queries(inputs)
+            outputs = network(inputs, queries, is_training=is_training)
+            shape = frames.shape[2:4]
+            if coarse:
+                return flow.upsample(outputs, shape, STRIDE)
+            return flow.to_flow(outputs, shape)
+
+        frames = batch["frames"]
+        shape = frames.shape[2:4]
+        if shape == tile:
+            return predict(frames)
+        corners = tiling.tile_corners(shape, tile)
+        return tiling.blend_tiles(predict, frames, tile, corners)
+
+    return forward
+
+
+def grid_shape(model: config_dict.ConfigDict) -> tuple[int, int]:
+    """Returns the rows and columns of the inputs of a frame of model.image_size."""
+    stride = STRIDE if model.stem == "conv" else 1
+    height, width = (-(-side // stride) for side in model.image_size)
+    return height, width

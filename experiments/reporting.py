@@ -1,0 +1,63 @@
+"""What experiments/report.py needs of a task, and what the reports of tasks share.
+
+reports/TASK.py has make_report(restored, workdir, folder), which writes pictures into
+the folder and returns a Report.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+COLORS = ("#8fa9bf", "#1f5a8a", "#2e7d4f", "#b3402e")
+
+
+class Section(NamedTuple):
+    """A picture of a report, under its title."""
+
+    title: str
+    file: str
+    caption: str
+
+
+class Report(NamedTuple):
+    """A report: the evaluation's metrics, how they were made, then pictures."""
+
+    metrics: Mapping[str, float]
+    sections: Sequence[Section]
+    protocol: Mapping[str, Any]
+
+
+class Curve(NamedTuple):
+    """A diagram over the steps of training.
+
+    Attributes:
+      title: of the diagram.
+      lines: the name of a line to the metric of metrics.jsonl that it shows.
+      scale: what metrics are multiplied with.
+    """
+
+    title: str
+    lines: Mapping[str, str]
+    scale: float = 1
+
+
+def draw_curves(rows: Sequence[Mapping[str, float]], curves: Sequence[Curve]) -> Figure:
+    """Draws diagrams side by side, of the rows of metrics.jsonl."""
+    figure, axes = plt.subplots(
+        1, len(curves), figsize=(5 * len(curves), 3.6), layout="constrained"
+    )
+    for ax, curve in zip(axes, curves):
+        for number, (name, key) in enumerate(curve.lines.items()):
+            points = [(r["step"], curve.scale * r[key]) for r in rows if key in r]
+            if points:
+                label = f"{name}, last {points[-1][1]:.3g}"
+                style = "o-" if number else "-"
+                color = COLORS[number % len(COLORS)]
+                ax.plot(*zip(*points), style, color=color, label=label, markersize=4)
+        ax.set(title=curve.title, xlabel="Step")
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(frameon=False)
+    return figure

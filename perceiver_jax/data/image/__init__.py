@@ -1,0 +1,1 @@
+"""Images: decoding, cropping, augmentation, folders of classes."""

@@ -1,0 +1,1 @@
+"""Texts: corpora, labelled texts, tokens, masks."""

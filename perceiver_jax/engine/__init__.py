@@ -1,0 +1,1 @@
+"""Training, evaluation, checkpoints, compilation: they know no model and no task."""

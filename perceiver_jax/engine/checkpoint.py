@@ -1,0 +1,306 @@
+"""Checkpoints that explain themselves: asynchronous, atomic, best and last kept.
+
+A checkpoint is a folder WORKDIR/checkpoints/STEP that holds `variables` (parameters
+and model state), `optimizer` (its state and the step), the evaluation's `metrics`, and
+`about`: task, whole config, git hash, parent checkpoint, library versions, and the
+running means of the metrics, so that resuming is exact.
+"""
+
+import contextlib
+import importlib.metadata
+import logging
+import pathlib
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from perceiver_jax.engine import sharding
+
+logger = logging.getLogger(__name__)
+
+_LIBRARIES = ("jax", "jaxlib", "dm-haiku", "optax", "orbax-checkpoint", "grain")
+
+Shapes = dict[str, tuple[tuple[int, ...], str]]  # name to shape and type
+
+
+class Checkpoints:
+    """The checkpoints of one workdir."""
+
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        keep_last: int = 1,
+        keep_best: int = 1,
+        best_metric: str | None = None,
+        read_only: bool = False,
+    ):
+        """Opens WORKDIR/checkpoints.
+
+        Args:
+          workdir: folder of a run.
+          keep_last: how many of the newest to keep.
+          keep_best: how many of the best by `best_metric` to keep besides.
+          best_metric: name of an evaluation metric, larger is better.
+          read_only: open to restore only; nothing is created or deleted.
+
+        Raises:
+          FileNotFoundError: read_only, and there is nothing to read.
+        """
+        self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
+        if read_only and not self.directory.is_dir():
+            raise FileNotFoundError(
+                f"No checkpoints in {workdir}: it must be the --workdir of a run."
+            )
+        keep = [policies.LatestN(keep_last)]
+        if best_metric and keep_best:
+            best = policies.BestN(
+                get_metric_fn=lambda found: found[best_metric],
+                n=keep_best,
+                keep_checkpoints_without_metrics=False,
+            )
+            keep.append(best)
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy(keep),
+                best_fn=(lambda found: found[best_metric]) if best_metric else None,
+                read_only=read_only,
+                create=not read_only,
+            ),
+            item_handlers={
+                "variables": ocp.StandardCheckpointHandler(),
+                "optimizer": ocp.StandardCheckpointHandler(),
+                "about": ocp.JsonCheckpointHandler(),
+            },
+        )
+
+    def latest_step(self) -> int | None:
+        """Returns the newest step, None where there is no checkpoint."""
+        return self._manager.latest_step()
+
+    def steps(self) -> list[int]:
+        """Returns the steps of all complete checkpoints."""
+        return sorted(self._manager.all_steps())
+
+    def save(
+        self,
+        step: int,
+        variables: Any,
+        optimizer: Any,
+        about: Mapping[str, Any],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Starts to write a checkpoint; a second save of a step does nothing.
+
+        `optimizer` is None for weights that were trained elsewhere.
+        """
+        if step in self._manager.all_steps():
+            return
+        items = {
+            "variables": ocp.args.StandardSave(variables),
+            "about": ocp.args.JsonSave(dict(about)),
+        }
+        if optimizer is not None:
+            items["optimizer"] = ocp.args.StandardSave(optimizer)
+        args = ocp.args.Composite(**items)
+        self._manager.save(step, args=args, metrics=metrics and dict(metrics))
+
+    def about(self, step: int) -> dict[str, Any]:
+        """Returns what a checkpoint says of itself."""
+        args = ocp.args.Composite(about=ocp.args.JsonRestore())
+        return dict(self._restore(step, args)["about"])
+
+    def restore(self, step: int, **items: Any) -> Any:
+        """Returns items of a checkpoint.
+
+        Args:
+          step: which checkpoint.
+          **items: `variables` and / or `optimizer`: trees of jax.ShapeDtypeStruct with
+            the shapes and shardings to restore into.
+
+        Returns:
+          {item: tree}.
+
+        Raises:
+          ValueError: the checkpoint holds other arrays, or its files are damaged.
+        """
+        for item, wanted in items.items():
+            saved, wanted = shapes_of(self.abstract(step, item)), shapes_of(wanted)
+            check_same_arrays(saved, wanted, str(self.directory / str(step)))
+        args = {k: ocp.args.StandardRestore(v) for k, v in items.items()}
+        return self._restore(step, ocp.args.Composite(**args))
+
+    def abstract(self, step: int, item: str) -> Any:
+        """Returns an item's shapes and types, to restore it whole on every device."""
+        mesh = sharding.make_mesh()
+        whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        with self._damage_of(step):
+            items = self._manager.item_metadata(step)
+            tree = items[item].tree if item in items.keys() else None
+        if tree is None:
+            raise ValueError(
+                f"Checkpoint {self.directory / str(step)} has no {item}: it was "
+                "converted, not trained. Start from it in a new workdir, with "
+                "--config.init_from."
+            )
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree
+        )
+
+    def metrics(self, step: int) -> dict[str, float]:
+        """Returns the evaluation that was saved with a checkpoint, or nothing."""
+        return dict(self._manager.metrics(step) or {})
+
+    def close(self) -> None:
+        """Waits, and lets go of the folder."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def _restore(self, step: int, args: ocp.args.Composite) -> Any:
+        with self._damage_of(step):
+            return self._manager.restore(step, args=args)
+
+    @contextlib.contextmanager
+    def _damage_of(self, step: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            reason = str(error).splitlines()[0][:200] if str(error) else repr(error)
+            raise ValueError(
+                f"Checkpoint {self.directory / str(step)} is damaged ({reason}). "
+                "Remove that folder to go on from the one before it."
+            ) from error
+
+
+def leaves(tree: Any) -> dict[str, Any]:
+    """Names the arrays of a tree: {"module/name": array}."""
+
+    def name(path):
+        return "/".join(jax.tree_util.keystr((key,), simple=True) for key in path)
+
+    return {name(path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def shapes_of(tree: Any) -> Shapes:
+    """Returns the shape and type of every array of a tree, by name."""
+    return {k: (tuple(x.shape), str(x.dtype)) for k, x in leaves(tree).items()}
+
+
+def check_same_arrays(saved: Shapes, wanted: Shapes, where: str) -> None:
+    """Raises ValueError, naming the first differences, unless both are the same."""
+    differences = []
+    for name in sorted(saved.keys() | wanted.keys()):
+        if name not in saved:
+            differences.append(f"  {name}: only in this model, {wanted[name]}")
+        elif name not in wanted:
+            differences.append(f"  {name}: only in the checkpoint, {saved[name]}")
+        elif saved[name] != wanted[name]:
+            differences.append(
+                f"  {name}: {saved[name]} in the checkpoint, {wanted[name]} here"
+            )
+    if differences:
+        shown = "\n".join(differences[:5])
+        raise ValueError(
+            f"The model differs from the one in {where} in {len(differences)} arrays. "
+            f"Train with the config it was made with, or in a new workdir with "
+            f"--config.init_from. The first ones:\n{shown}"
+        )
+
+
+def describe(
+    task: str,
+    best_metric: str | None,
+    config: Mapping[str, Any],
+    parent: str,
+    vocabulary: str = "",
+    class_names: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """Returns what a checkpoint says of where it comes from."""
+    return {
+        "task": task,
+        "best_metric": best_metric,
+        "config": dict(config),
+        "git": _git_hash(),
+        "parent": parent,
+        "vocabulary": vocabulary,
+        "class_names": dict(class_names or {}),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }
+
+
+def _git_hash() -> str:
+    here = pathlib.Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # installed without its repository
+    return done.stdout.strip()
+
+
+def check_task(about: Mapping[str, Any], task: str, where: str) -> None:
+    """Raises ValueError if a checkpoint is of another task."""
+    if about["task"] != task:
+        raise ValueError(
+            f"{where} is a run of task '{about['task']}', not of '{task}': choose "
+            "another --workdir."
+        )
+
+
+def check_vocabulary(about: Mapping[str, Any], vocabulary: str, where: str) -> None:
+    """Raises ValueError if a checkpoint's tokens stand for something else."""
+    saved = about.get("vocabulary", "")
+    if saved and vocabulary and saved != vocabulary:
+        raise ValueError(
+            f"{where} was trained with the tokenizer '{saved}', this is '{vocabulary}':"
+            " set --config.data.tokenizer to that one."
+        )
+
+
+def load_variables(
+    path: str | pathlib.Path, step: int | str = "latest"
+) -> tuple[dict[str, Any], dict[str, Any], pathlib.Path]:
+    """Loads a model without its training state, whole on every device.
+
+    Args:
+      path: a workdir, or one of its checkpoint folders WORKDIR/checkpoints/STEP.
+      step: "latest", "best" or a number; not used where `path` names a step.
+
+    Returns:
+      variables {"params", "model_state"}, what the checkpoint says of itself, and its
+      folder.
+
+    Raises:
+      FileNotFoundError: there is no such checkpoint.
+    """
+    path = pathlib.Path(path).absolute()
+    if path.parent.name == "checkpoints":
+        path, step = path.parent.parent, path.name
+    checkpoints = Checkpoints(path, read_only=True)
+    steps = checkpoints.steps()
+    if step == "latest":
+        number = max(steps, default=None)
+    elif step == "best":
+        number = _best_step(checkpoints, steps)
+    else:
+        number = int(step) if str(step).isdigit() else None
+    if number not in steps:
+        raise FileNotFoundError(
+            f"No checkpoint '{step}' in {path}; it has {steps or 'none'}."
+        )
+    abstract = checkpoints.abstract(number, "variables")
+    variables = checkpoints.restore(number, variables=abstract)["variables"]
+    return variables, checkpoints.about(number), checkpoints.directory / str(number)
+
+
+def _best_step(checkpoints: Checkpoints, steps: Sequence[int]) -> int | None:
+    if not steps:
+        return None
+    name = checkpoints.about(max(steps))["best_metric"]
+    found = {step: checkpoints.metrics(step) for step in steps}
+    scores = {step: metrics[name] for step, metrics in found.items() if name in metrics}
+    return max(scores, key=lambda step: scores[step], default=None)

@@ -1,0 +1,182 @@
+"""What a program will cost on a machine that is not at hand, by compiling for it.
+
+`tpu_mesh` gives the devices of a TPU pod and `program_cost` reads a compiled program:
+
+    mesh = tpu_mesh("v4:4x4x4")
+    compiled = jax.jit(step).lower(*shapes_with_shardings).compile()
+    print(program_cost(compiled))
+
+A loop's body is counted as often as it runs. XLA's own `compiled.cost_analysis()`
+counts it once, whatever the length, on CPU and on TPU: for a model that scans over its
+layers it reports a single layer.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import os
+import re
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import topologies
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgramCost:
+    """What one device does, and holds, to run a compiled program once."""
+
+    flops: float  # as XLA counts them: elementwise work too, so a little over ours
+    bytes_accessed: float  # read and written, in main memory or on chip
+    argument_bytes: int
+    output_bytes: int
+    aliased_bytes: int  # outputs that take the place of donated arguments
+    temp_bytes: int
+    unknown_loops: int  # loops of unknown length, which count as one pass
+
+    @property
+    def total_bytes(self) -> int:
+        """Memory that the program needs; on TPU, what must fit the device's HBM."""
+        held = self.argument_bytes + self.output_bytes - self.aliased_bytes
+        return held + self.temp_bytes
+
+
+def program_cost(compiled: jax.stages.Compiled) -> ProgramCost:
+    """Reads the cost of a compiled program, each loop counted as often as it runs.
+
+    To XLA's own figures, which hold one pass of each loop body, it adds the other
+    passes: XLA's analysis of the body alone, times the trip count less one. XLA knows
+    that a slice of a stacked array costs the slice and not the stack.
+
+    Limits. XLA sees no FLOPs in a custom call: cuBLAS and cuDNN on GPUs, and on TPUs
+    the kernels into which its compiler may turn a product with a softmax; there,
+    `count_flops` is right. Shapes inside a body count without the padding of the TPU's
+    tiles, which XLA does count outside. Loops in several branches of a conditional all
+    count.
+    """
+    # `Any`, since a backend may lack these three; those that we compile for have them.
+    analysis: Any = compiled.cost_analysis()
+    memory: Any = compiled.memory_analysis()
+    program: Any = compiled.as_text()
+    flops, bytes_accessed, unknown_loops = _later_passes(program).tolist()
+    return ProgramCost(
+        flops=analysis.get("flops", 0.0) + flops,
+        bytes_accessed=analysis.get("bytes accessed", 0.0) + bytes_accessed,
+        argument_bytes=memory.argument_size_in_bytes,
+        output_bytes=memory.output_size_in_bytes,
+        aliased_bytes=memory.alias_size_in_bytes,
+        temp_bytes=memory.temp_size_in_bytes,
+        unknown_loops=int(unknown_loops),
+    )
+
+
+# How XLA prints a computation, a loop, and what any other instruction calls.
+_COMPUTATION = re.compile(
+    r"^(?:ENTRY )?%(\S+) \(.*?\{\n(.*?)^\}$", re.MULTILINE | re.DOTALL
+)
+_LOOP = re.compile(r" while\(.* condition=%([\w.-]+), body=%([\w.-]+)")
+_CALLED = re.compile(r"(?:calls|to_apply|computations?)=\{?(%[\w.-]+(?:, %[\w.-]+)*)")
+
+
+def _later_passes(program: str) -> np.ndarray:
+    """Sums what all loops of an HLO text cost after their first pass.
+
+    Returns:
+      [FLOPs, bytes accessed, number of loops of unknown length].
+    """
+    computations = dict(_COMPUTATION.findall(program))
+
+    @functools.cache
+    def later_passes(name: str) -> np.ndarray:
+        total = np.zeros(3)
+        for line in computations[name].splitlines():
+            if loop := _LOOP.search(line):
+                condition, body = loop.groups()
+                count = _trip_count(line, computations[condition])
+                if count is None:
+                    total += later_passes(body) + [0, 0, 1]
+                else:
+                    total += count * later_passes(body)
+                    total += (count - 1) * _one_pass(program, body)
+            for called in _CALLED.findall(line):
+                for callee in called.replace("%", "").split(", "):
+                    total += later_passes(callee)
+        return total
+
+    entry = program.split("\nENTRY %", 1)[1].split(" ", 1)[0]
+    return later_passes(entry)
+
+
+def _trip_count(loop: str, condition: str) -> int | None:
+    """How often a loop runs: XLA's word for it, or its condition's `counter < count`.
+
+    The TPU compiler drops the first. The second holds for what `lax.scan` and
+    `lax.fori_loop` become: a counter from zero in steps of one.
+    """
+    if known := re.search(r'"known_trip_count":\{"n":"(\d+)"', loop):
+        return int(known[1])
+    test = re.search(r"ROOT .* compare\(\S+ %(\S+)\), direction=LT", condition)
+    if test is None:
+        return None
+    limit = re.search(rf"%{re.escape(test[1])} = .* constant\((\d+)\)", condition)
+    return int(limit[1]) if limit else None
+
+
+def _one_pass(program: str, body: str) -> np.ndarray:
+    """[FLOPs, bytes accessed, 0] of one computation, by XLA's own analysis.
+
+    XLA analyses a module from its entry, so the body becomes the entry. What the module
+    header says is about the old entry, so it goes.
+    """
+    # What JAX itself calls, but without a public door.
+    from jaxlib import _hlo, _jax  # type: ignore[attr-defined]
+
+    _, computations = program.split("\n", 1)
+    computations = computations.replace("\nENTRY %", "\n%")
+    computations = computations.replace(f"\n%{body} (", f"\nENTRY %{body} (")
+    module = _hlo.hlo_module_from_text(f"HloModule {body}\n{computations}")
+    client = jax.local_devices(backend="cpu")[0].client
+    cost = _jax.hlo_module_cost_analysis(client, module)
+    return np.array([cost.get("flops", 0.0), cost.get("bytes accessed", 0.0), 0.0])
+
+
+def tpu_mesh(name: str) -> jax.sharding.Mesh:
+    """Makes a mesh over a TPU topology, to compile for without any TPU at hand.
+
+    Args:
+      name: generation and shape in chips: "v5e:1x1", "v5e:8x8", "v4:4x4x4".
+
+    Returns:
+      A mesh with the axis "data", over devices that can be compiled for but not run on.
+      A device is a chip, but half a chip on v2 and v3.
+    """
+    refusal = (
+        f"{name!r} is not a TPU topology; v5e:2x2, v5e:8x8, v4:2x2x1, v4:4x4x4 are"
+    )
+    if not re.fullmatch(r"v\d+[a-z]*:\d+(x\d+)+", name):
+        raise ValueError(refusal)
+    if importlib.util.find_spec("libtpu") is None:
+        raise ImportError(
+            "compiling for a TPU needs its compiler: pip install libtpu"
+            " (or: pip install -e .[tpu])"
+        )
+    if os.environ.get("TPU_SKIP_MDS_QUERY") == "1":
+        # JAX sets this where there is no TPU. These two keep libtpu from complaining
+        # that no cloud told it where it runs. Any valid values do for all topologies.
+        os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+        os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5e-4")
+        # With no TPU to share, nothing forbids several processes to compile for one.
+        os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+    options: dict[str, Any] = {}
+    if name.startswith("v4:"):
+        # Cloud's joins the two cores of a chip into one device; libtpu alone does not.
+        options["chip_config_name"] = "megacore"
+    if re.search(r":1(x1)+$", name):  # else a host has four chips
+        options["chips_per_host_bounds"] = (1, 1, 1)
+    try:
+        topology = topologies.get_topology_desc(name, platform="tpu", **options)
+    except jax.errors.JaxRuntimeError as error:
+        raise ValueError(f"{refusal} ({error})") from error
+    auto = jax.sharding.AxisType.Auto
+    return jax.sharding.Mesh(np.array(topology.devices), ("data",), axis_types=(auto,))

@@ -1,0 +1,1 @@
+"""Perceivers as Haiku modules: they know no task, no data, no training."""

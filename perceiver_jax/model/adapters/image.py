@@ -1,0 +1,140 @@
+"""Images as inputs: a stem makes features, positions are concatenated to them.
+
+    ImageInputs(stem=None,            positions=FourierPosition(...))   261 channels
+    ImageInputs(stem=Pointwise(256),  positions=LearnedPosition(...))   512 channels
+    ImageInputs(stem=ConvStem(64),    positions=FourierPosition(...))   322 channels
+    ImageInputs(stem=Patches(4, 64),  positions=FourierPosition(...))
+
+(Perceiver IO, table 6, at the papers' sizes.)
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+
+from perceiver_jax.model import attention
+
+Stem = Callable[[jax.Array, bool], jax.Array]
+Position = Callable[[Sequence[int]], jax.Array]
+
+
+@dataclasses.dataclass
+class ImageInputs(hk.Module):
+    """Features and positions of every cell of an image, flattened.
+
+    Positions come from the feature map's own shape, so any image size works.
+    """
+
+    positions: Sequence[Callable[[], Position]]  # made and concatenated in order
+    stem: Callable[[], Stem] | None = None  # None: the pixels themselves
+    permutation_seed: int | None = None  # one fixed shuffle of the inputs, for all
+    name: str | None = None
+
+    def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
+        """Maps images [B, H, W, channels] to inputs [B, M, C].
+
+        Raises:
+          ValueError: images are not four-dimensional.
+        """
+        if images.ndim != 4:
+            raise ValueError(f"images must be [B, H, W, channels], got {images.shape}.")
+        features = images if self.stem is None else self.stem()(images, is_training)
+        batch, *shape, _ = features.shape
+        parts = [rearrange(features, "b h w c -> b (h w) c")]
+        for position in self.positions:
+            table = position()(shape).astype(features.dtype)
+            parts.append(jnp.broadcast_to(table, (batch, *table.shape)))
+        inputs = jnp.concatenate(parts, axis=-1)
+        if self.permutation_seed is not None:
+            # After the positions are attached (Perceiver, table 2): the set of inputs
+            # is the same, so only an architecture that relies on their order suffers.
+            inputs = inputs[:, permutation(inputs.shape[1], self.permutation_seed)]
+        return inputs
+
+
+def permutation(length: int, seed: int) -> np.ndarray:
+    """Returns the fixed order of the permuted-ImageNet experiment."""
+    return np.random.default_rng(seed).permutation(length)
+
+
+@dataclasses.dataclass
+class Pointwise(hk.Module):
+    """A linear map of each pixel: a 1x1 convolution."""
+
+    channels: int
+    name: str | None = None
+
+    def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
+        """Maps [B, H, W, channels] to [B, H, W, self.channels]."""
+        del is_training
+        return attention.Projection(self.channels, name="linear")(images)
+
+
+@dataclasses.dataclass
+class Patches(hk.Module):
+    """Non-overlapping square patches, each mapped linearly; the rest is cut off."""
+
+    size: int
+    channels: int
+    name: str | None = None
+
+    def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
+        """Maps [B, H, W, channels] to [B, H // size, W // size, self.channels]."""
+        del is_training
+        height, width = (n // self.size for n in images.shape[1:3])
+        if not (height and width):
+            raise ValueError(
+                f"An image of {images.shape[1]}x{images.shape[2]} pixels has no patch "
+                f"of size {self.size}."
+            )
+        patches = rearrange(
+            images[:, : height * self.size, : width * self.size],
+            "b (h p) (w q) c -> b h w (p q c)",
+            p=self.size,
+            q=self.size,
+        )
+        return attention.Projection(self.channels, name="linear")(patches)
+
+
+@dataclasses.dataclass
+class ConvStem(hk.Module):
+    """7x7 convolution, BatchNorm, ReLU and 3x3 max-pool: a quarter of the size."""
+
+    channels: int = 64
+    bn_axis: str | None = None  # axis to average statistics over; pmap needs it
+    same_padding: bool = True  # else as in Hugging Face's port: see below
+    name: str | None = None
+
+    def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
+        """Maps [B, H, W, channels] to [B, ceil(H/4), ceil(W/4), self.channels].
+
+        Without same_padding the convolution pads 3 cells on all sides and the pooling
+        none: 224 pixels give 55 cells, not 56.
+        """
+        conv = hk.Conv2D(
+            self.channels,
+            kernel_shape=7,
+            stride=2,
+            padding="SAME" if self.same_padding else [(3, 3), (3, 3)],
+            with_bias=False,
+            w_init=hk.initializers.VarianceScaling(1.0),
+            name="conv",
+        )
+        norm = hk.BatchNorm(
+            create_scale=True,
+            create_offset=True,
+            decay_rate=0.9,
+            # Initialisation runs outside the program that has the axis.
+            cross_replica_axis=None if hk.running_init() else self.bn_axis,
+            name="batch_norm",
+        )
+        # Statistics in float32: bfloat16 loses the variance of a large batch.
+        x = norm(conv(images).astype(jnp.float32), is_training)
+        x = jax.nn.relu(x).astype(images.dtype)
+        padding = "SAME" if self.same_padding else "VALID"
+        return hk.max_pool(x, (1, 3, 3, 1), (1, 2, 2, 1), padding)

@@ -1,0 +1,195 @@
+"""Softmax attention that holds no [N, M] array longer than it must.
+
+Keys are visited in blocks with an online softmax, forward and backward; a small number
+is one block. This is the one place that decides how attention is computed.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from perceiver_jax.model import chunks, stack
+
+# Keys are visited in blocks of about this many once there are at least two blocks:
+# the [N, M] score matrix is then never held. Larger inputs became both faster and
+# smaller with it on CPU; below that, one dense product wins.
+KEY_BLOCK = 4096
+
+# The blocks are smaller where many queries and heads would make more scores than this
+# for each example, as 2,048 latents of 16 heads do. Smaller still would be faster on a
+# CPU, but a TPU would move more memory, by its compiler's count.
+MAX_SCORES = 2**25
+
+_LOWEST = -1e30  # the score of a masked key: finite, as -inf - -inf is not a number
+
+
+@jax.custom_vjp
+def attend(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    key_mask: jax.Array | None = None,
+) -> jax.Array:
+    """Softmax attention, in float32 inside whatever the inputs' type.
+
+    A leading axis of 1 in `query` serves the whole batch, and a heads axis of 1 in
+    `key` or `value` serves all heads. Its gradient makes the weights again from the
+    outputs and one number a row, so no [N, M] array outlives its use.
+
+    Args:
+      query: [B or 1, N, heads, d], already scaled by 1/sqrt(channels of a head).
+      key: [B, M, heads or 1, d].
+      value: [B, M, heads or 1, e].
+      key_mask: [B, M], true where a key may be attended to.
+
+    Returns:
+      [B, N, heads, e]. Rows with no key left are zero.
+    """
+    return _attend_forward(query, key, value, key_mask)[0]
+
+
+def attention_weights(
+    query: jax.Array, key: jax.Array, key_mask: jax.Array | None = None
+) -> jax.Array:
+    """Returns the weights [B, heads, N, M] in float32; arguments as in `attend`."""
+    weights = jax.nn.softmax(_scores(query, key, key_mask), axis=-1)
+    if key_mask is not None:
+        weights = jnp.where(key_mask[:, None, None, :], weights, 0.0)
+    return weights
+
+
+def _attend_forward(query, key, value, key_mask):
+    """Online softmax: one pass over blocks of keys, of which there may be one."""
+
+    def visit(carry, block):
+        largest, total, mixed = carry
+        block_key, block_value, block_mask = block
+        scores = _scores(query, block_key, block_mask)
+        new_largest = jnp.maximum(largest, scores.max(-1))
+        weights = jnp.exp(scores - new_largest[..., None])
+        shrink = jnp.exp(largest - new_largest)
+        total = total * shrink + weights.sum(-1)
+        # In this order of operands, XLA on CPU can do it in bfloat16 for all shapes.
+        block_mixed = jnp.einsum(
+            "bmhe,bhnm->bnhe",
+            block_value,
+            weights.astype(value.dtype),
+            preferred_element_type=jnp.float32,
+        )
+        mixed = mixed * _as_column(shrink) + block_mixed
+        return (new_largest, total, mixed), None
+
+    batch, (queries, heads) = key.shape[0], query.shape[1:3]
+    start = (
+        jnp.full((batch, heads, queries), _LOWEST / 2, jnp.float32),
+        jnp.zeros((batch, heads, queries), jnp.float32),
+        jnp.zeros((batch, queries, heads, value.shape[-1]), jnp.float32),
+    )
+    count = _num_blocks(query, key)
+    keys = (key, value, key_mask)
+    (largest, total, mixed), _ = _visit_blocks(visit, start, keys, count)
+    total = jnp.where(total > 0, total, 1.0)  # rows without keys stay zero
+    outputs = (mixed / _as_column(total)).astype(value.dtype)
+    # A layer that is recomputed in the backward pass keeps these two.
+    outputs = checkpoint_name(outputs, stack.KEPT)
+    log_total = checkpoint_name(largest + jnp.log(total), stack.KEPT)
+    return outputs, (query, key, value, key_mask, outputs, log_total)
+
+
+def _attend_backward(saved, grad):
+    query, key, value, key_mask, outputs, log_total = saved
+    # Rows without keys have weights exp(_LOWEST - _LOWEST / 2) = 0 here as well.
+    mean = jnp.einsum("bnhe,bnhe->bhn", *map(_float32, (grad, outputs)))[..., None]
+
+    def visit(query_grad, block):
+        block_key, block_value, block_mask = block
+        scores = _scores(query, block_key, block_mask)
+        weights = jnp.exp(scores - log_total[..., None])
+        weights_grad = jnp.einsum(
+            "bnhe,bmhe->bhnm", grad, block_value, preferred_element_type=jnp.float32
+        )
+        scores_grad = (weights * (weights_grad - mean)).astype(query.dtype)
+        value_grad = jnp.einsum("bhnm,bnhe->bmhe", weights.astype(grad.dtype), grad)
+        key_grad = jnp.einsum("bhnm,bnhd->bmhd", scores_grad, query)
+        query_grad += _sum_to(
+            query.shape,
+            jnp.einsum(
+                "bmhd,bhnm->bnhd",
+                block_key,
+                scores_grad,
+                preferred_element_type=jnp.float32,
+            ),
+        )
+        return query_grad, (
+            _sum_to(block_key.shape, key_grad),
+            _sum_to(block_value.shape, value_grad),
+        )
+
+    start = jnp.zeros(query.shape, jnp.float32)
+    count = _num_blocks(query, key)
+    keys = (key, value, key_mask)
+    query_grad, key_value_grads = _visit_blocks(visit, start, keys, count)
+    key_grad, value_grad = (chunks.join(x, key.shape[1]) for x in key_value_grads)
+    return query_grad.astype(query.dtype), key_grad, value_grad, None
+
+
+attend.defvjp(_attend_forward, _attend_backward)
+
+
+def _scores(query, key, key_mask):
+    scores = jnp.einsum(
+        "bnhd,bmhd->bhnm", query, key, preferred_element_type=jnp.float32
+    )
+    if key_mask is None:
+        return scores
+    return jnp.where(key_mask[:, None, None, :], scores, _LOWEST)
+
+
+def _num_blocks(query, key):
+    _, num_queries, heads, _ = query.shape
+    longest = min(KEY_BLOCK, max(1, MAX_SCORES // (num_queries * heads)))
+    return chunks.count(key.shape[1], longest)
+
+
+def _visit_blocks(visit, carry, keys, count):
+    """lax.scan over blocks of (key, value, key_mask), masking what it pads.
+
+    Without a loop where there is one block. Blocks are cut out where they are visited,
+    of arrays whose heads are joined: XLA would copy others before it loops.
+    """
+    if count == 1:
+        carry, outputs = visit(carry, keys)
+        return carry, jax.tree.map(lambda x: x[None], outputs)
+    length = keys[0].shape[1]
+    if length % count and keys[2] is None:
+        keys = (*keys[:2], jnp.ones(keys[0].shape[:2], bool))
+
+    def join_heads(x):
+        return chunks.pad(x.reshape(*x.shape[:2], -1), count)
+
+    joined = jax.tree.map(join_heads, keys)
+    size = joined[0].shape[1] // count
+
+    def step(carry, number):
+        def cut(x, like):
+            block = jax.lax.dynamic_slice_in_dim(x, number * size, size, axis=1)
+            return block.reshape(-1, size, *like.shape[2:])
+
+        return visit(carry, jax.tree.map(cut, joined, keys))
+
+    return jax.lax.scan(step, carry, jnp.arange(count))
+
+
+def _as_column(x):
+    """[B, heads, N] to [B, N, heads, 1], to scale outputs by."""
+    return jnp.moveaxis(x, 1, 2)[..., None]
+
+
+def _sum_to(shape, x):
+    """Sums over the axes along which an array of `shape` was broadcast to x's."""
+    axes = [a for a, size in enumerate(shape) if size == 1 and x.shape[a] > 1]
+    return x.sum(axes, keepdims=True) if axes else x
+
+
+def _float32(x):
+    return x.astype(jnp.float32)

@@ -1,0 +1,280 @@
+"""Perceiver (2021) and Perceiver IO (2022): encode, process, decode.
+
+Letters used in shapes throughout the library: B batch, M inputs, C input channels,
+N latents, D latent channels, O outputs, E query channels, H W image height and width.
+
+Depth costs neither tracing nor compile time: all repetition is by scans (stack.py).
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from perceiver_jax.model import attention, chunks, position, stack
+
+Latents = jax.Array
+# Modules are made where they are used, so that their names tell where they sit.
+MakeSelfAttention = Callable[[], attention.SelfAttention]
+MakeCrossAttention = Callable[[], attention.CrossAttention]
+
+
+@dataclasses.dataclass
+class Encoder(hk.Module):
+    """Reads inputs of any kind into a learned latent array, by one cross-attend."""
+
+    num_latents: int
+    latent_channels: int
+    cross_attention: MakeCrossAttention
+    latent_init_scale: float = 0.02
+    name: str | None = None
+
+    def __call__(
+        self,
+        inputs: jax.Array,
+        input_mask: jax.Array | None = None,
+        is_training: bool = False,
+    ) -> Latents:
+        """Maps inputs [B, M, C], with input_mask [B, M], to latents [B, N, D]."""
+        latents = position.learned_array(
+            "latents", self.num_latents, self.latent_channels, self.latent_init_scale
+        )
+        # Not repeated for the batch: all examples ask the same queries, once.
+        latents = latents.astype(inputs.dtype)[None]
+        return self.cross_attention()(
+            latents, inputs, input_mask, is_training=is_training
+        )
+
+
+@dataclasses.dataclass
+class Processor(hk.Module):
+    """A deep Transformer on the latents, which may look at the inputs again.
+
+    `num_blocks` blocks of `layers_per_block` self-attends. With `share_weights` all
+    blocks are one block repeated, and so are the cross-attends after the encoder's;
+    otherwise nothing is shared. The cross-attends come either evenly spaced between
+    the blocks or all at the start (Perceiver, table 6).
+    """
+
+    num_blocks: int
+    layers_per_block: int
+    self_attention: MakeSelfAttention
+    share_weights: bool = True
+    num_cross_attends: int = 1  # in all: the first is the encoder's
+    cross_attention: MakeCrossAttention | None = None
+    cross_attends_at_start: bool = False
+    remat: bool = False  # recompute each layer in the backward pass, keep its input
+    name: str | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        interleaved = not self.cross_attends_at_start
+        if interleaved and self.num_blocks % self.num_cross_attends:
+            raise ValueError(
+                f"num_cross_attends={self.num_cross_attends} can't be spread evenly "
+                f"over num_blocks={self.num_blocks}: choose a divisor."
+            )
+        if self.num_cross_attends > 1 and self.cross_attention is None:
+            raise ValueError(
+                f"num_cross_attends={self.num_cross_attends} needs `cross_attention`."
+            )
+
+    def __call__(
+        self,
+        latents: Latents,
+        inputs: jax.Array | None = None,
+        input_mask: jax.Array | None = None,
+        is_training: bool = False,
+    ) -> Latents:
+        """Maps latents [B, N, D] to the same shape.
+
+        Args:
+          latents: [B, N, D].
+          inputs: [B, M, C]; needed where num_cross_attends is more than 1.
+          input_mask: [B, M], true where valid.
+          is_training: whether dropout is on.
+
+        Returns:
+          [B, N, D].
+        """
+        make_block = functools.partial(
+            Block, self.layers_per_block, self.self_attention, self.remat, name="block"
+        )
+        block = _module(make_block, self.share_weights)
+        if self.cross_attention is not None:
+            again = _module(self.cross_attention, self.share_weights)
+
+        def look_again(latents):
+            return again(latents, inputs, input_mask, is_training=is_training)
+
+        def process(latents):
+            return block(latents, is_training)
+
+        if self.remat:
+            look_again = stack.remat(look_again)
+        num_again = self.num_cross_attends - 1
+        if self.cross_attends_at_start:
+            latents = self._repeat(look_again, num_again, "cross_attends")(latents)
+            return self._repeat(process, self.num_blocks, "blocks")(latents)
+        per_segment = self.num_blocks // self.num_cross_attends
+        segment_blocks = self._repeat(process, per_segment, "blocks")
+        latents = segment_blocks(latents)
+        return self._repeat(
+            lambda latents: segment_blocks(look_again(latents)), num_again, "segments"
+        )(latents)
+
+    def _repeat(self, layer: stack.Layer, count: int, name: str) -> stack.Layer:
+        if self.share_weights:
+            return stack.shared(layer, count)
+        return stack.stacked(layer, count, name)
+
+
+@dataclasses.dataclass
+class Block(hk.Module):
+    """`num_layers` self-attends, each with its own weights."""
+
+    num_layers: int
+    self_attention: MakeSelfAttention
+    remat: bool = False
+    name: str | None = None
+
+    def __call__(self, latents: Latents, is_training: bool = False) -> Latents:
+        """Maps latents [B, N, D] to the same shape."""
+
+        def layer(latents):
+            return self.self_attention()(latents, is_training=is_training)
+
+        if self.remat:
+            layer = stack.remat(layer)
+        return stack.stacked(layer, self.num_layers, "layers")(latents)
+
+
+def _module(make: Callable[[], Callable], share: bool) -> Callable:
+    """One module with the same weights at every call, or a new one at every call."""
+    return make() if share else lambda *args, **kwargs: make()(*args, **kwargs)
+
+
+@dataclasses.dataclass
+class Decoder(hk.Module):
+    """Output queries cross-attend to the latents (Perceiver IO, section 3.2).
+
+    Queries know nothing of each other, so many of them are decoded in blocks: then only
+    inputs and outputs have an array as long as all of them.
+    """
+
+    cross_attention: MakeCrossAttention
+    output_channels: int | None = None  # a final linear map; none by default
+    zero_output: bool = False  # start from outputs of zero (optical flow)
+    query_block: int = 0  # queries of a block, at most; 0: all in one
+    remat: bool = False  # recompute each block in the backward pass
+    name: str | None = None
+
+    def __call__(
+        self,
+        latents: Latents,
+        queries: jax.Array,
+        query_mask: jax.Array | None = None,
+        is_training: bool = False,
+    ) -> jax.Array:
+        """Maps latents [B, N, D] and queries [B or 1, O, E] to [B, O, E or channels].
+
+        query_mask [B, O] is true for valid queries; the others attend to nothing. With
+        output_channels, outputs are float32 whatever the inputs' type.
+        """
+        cross_attention = self.cross_attention()
+        project = None
+        if self.output_channels is not None:
+            project = attention.Projection(
+                self.output_channels, self.zero_output, name="output"
+            )
+
+        def decode(block):
+            outputs = cross_attention(
+                block[0], latents, None, block[1], is_training=is_training
+            )
+            if project is None:
+                return outputs
+            # Outputs may be pixels: bfloat16 knows a flow of 100 to half a pixel only.
+            return project(outputs.astype(jnp.float32))
+
+        num_queries = queries.shape[1]
+        count = chunks.count(num_queries, self.query_block or num_queries)
+        if count == 1 or hk.running_init():  # in a loop no parameters can be made
+            return decode((queries, query_mask))
+        if self.remat:
+            decode = stack.remat(decode)
+        return chunks.map_blocks(decode, (queries, query_mask), count, hk.map)
+
+
+@dataclasses.dataclass
+class MeanPool(hk.Module):
+    """The head of 2021: the mean over the latents, then one linear map."""
+
+    output_channels: int
+    name: str | None = None
+
+    def __call__(self, latents: Latents) -> jax.Array:
+        """Maps latents [B, N, D] to [B, 1, output_channels]: one output."""
+        pooled = latents.mean(axis=1, keepdims=True)
+        return attention.Projection(self.output_channels, name="output")(pooled)
+
+
+class LearnedQueries(hk.Module):
+    """Queries that are the same for every example, such as one for a class."""
+
+    def __init__(
+        self,
+        num_queries: int,
+        channels: int,
+        init_scale: float = 0.02,
+        name: str | None = None,
+    ):
+        super().__init__(name=name)
+        self._table = (num_queries, channels, init_scale)
+
+    def __call__(self) -> jax.Array:
+        """Returns [1, O, E]; 1 serves the whole batch."""
+        return position.learned_array("queries", *self._table)[None]
+
+
+Head = Decoder | MeanPool
+
+
+@dataclasses.dataclass
+class Perceiver(hk.Module):
+    """inputs -> Encoder -> latents -> Processor -> latents -> head -> outputs."""
+
+    encoder: Encoder
+    processor: Processor
+    head: Head
+    name: str | None = None
+
+    def __call__(
+        self,
+        inputs: jax.Array,
+        queries: jax.Array | None = None,
+        input_mask: jax.Array | None = None,
+        query_mask: jax.Array | None = None,
+        is_training: bool = False,
+    ) -> jax.Array:
+        """Maps inputs [B, M, C] and queries [B or 1, O, E] to outputs.
+
+        Args:
+          inputs: [B, M, C].
+          queries: [B or 1, O, E]; None for a head without queries (MeanPool).
+          input_mask: [B, M], true where an input is valid.
+          query_mask: [B, O], true where a query is valid.
+          is_training: whether dropout is on.
+
+        Returns:
+          [B, O, E or output_channels]; [B, 1, output_channels] from MeanPool.
+        """
+        latents = self.encoder(inputs, input_mask, is_training)
+        latents = self.processor(latents, inputs, input_mask, is_training)
+        if isinstance(self.head, MeanPool):
+            return self.head(latents)
+        assert queries is not None, "a Decoder needs queries"
+        return self.head(latents, queries, query_mask, is_training)

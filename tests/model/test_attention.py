@@ -1,0 +1,461 @@
+"""Attention and its residual blocks, with plain numpy in float64 as the judge."""
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxprs import all_shapes
+
+from perceiver_jax.model import attention, kernel
+
+
+def normal(*shape, seed=0, scale=1.0):
+    return scale * np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def random_like(params, seed=0):
+    """The same tree with no zero anywhere, so that every bias and norm is seen."""
+    leaves, structure = jax.tree.flatten(params)
+    leaves = [normal(*x.shape, seed=seed + i, scale=0.5) for i, x in enumerate(leaves)]
+    return jax.tree.unflatten(structure, leaves)
+
+
+def transform(function, *args, **kwargs):
+    """Returns random parameters, and the pure function of (params, *args)."""
+    module = hk.transform(function)
+    params = jax.eval_shape(lambda: module.init(jax.random.key(0), *args, **kwargs))
+    apply = lambda params, *args, **kwargs: module.apply(params, None, *args, **kwargs)
+    return random_like(params), jax.jit(apply)
+
+
+# The judge.
+
+
+def numpy_weights(query, key, key_mask=None):
+    """[B, N, h, d] and [B, M, h, d] to [B, h, N, M], in loops over B and h."""
+    batch, heads = key.shape[0], query.shape[2]
+    query, key = np.float64(query), np.float64(key)
+    weights = np.zeros((batch, heads, query.shape[1], key.shape[1]))
+    for b in range(batch):
+        keep = np.ones(key.shape[1], bool) if key_mask is None else key_mask[b]
+        for h in range(heads):
+            q = query[b % query.shape[0], :, h]
+            k = key[b, keep, h % key.shape[2]]
+            if keep.any():
+                scores = np.exp(q @ k.T)
+                weights[b, h, :, keep] = (scores / scores.sum(-1, keepdims=True)).T
+    return weights
+
+
+def numpy_attend(query, key, value, key_mask=None):
+    weights = numpy_weights(query, key, key_mask)
+    value = np.broadcast_to(
+        np.float64(value), (*value.shape[:2], query.shape[2], value.shape[3])
+    )
+    return np.stack(
+        [
+            np.stack([weights[b, h] @ value[b, :, h] for h in range(value.shape[2])], 1)
+            for b in range(value.shape[0])
+        ]
+    )
+
+
+def numpy_linear(params, x):
+    return x @ np.float64(params["w"]) + params["b"]
+
+
+def numpy_norm(params, x):
+    x = np.float64(x)
+    centred = x - x.mean(-1, keepdims=True)
+    x = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    return x * params["scale"] + params["offset"]
+
+
+def numpy_multi_head(
+    params, prefix, heads, query, inputs, input_mask=None, query_mask=None
+):
+    split = lambda x: x.reshape(*x.shape[:-1], heads, -1)
+    q = split(numpy_linear(params[f"{prefix}/query"], query))
+    k = split(numpy_linear(params[f"{prefix}/key"], inputs))
+    v = split(numpy_linear(params[f"{prefix}/value"], inputs))
+    mixed = numpy_attend(q / np.sqrt(q.shape[-1]), k, v, input_mask)
+    if query_mask is not None:
+        mixed = mixed * query_mask[:, :, None, None]
+    mixed = mixed.reshape(*mixed.shape[:2], -1)
+    return numpy_linear(params[f"{prefix}/output"], mixed)
+
+
+def numpy_mlp(params, prefix, x):
+    x = numpy_linear(params[f"{prefix}/hidden"], x)
+    x = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    return numpy_linear(params[f"{prefix}/output"], x)
+
+
+def numpy_cross_attention(params, heads, query, inputs, query_residual):
+    name = "cross_attention"
+    x = numpy_multi_head(
+        params,
+        f"{name}/attention",
+        heads,
+        numpy_norm(params[f"{name}/query_norm"], query),
+        numpy_norm(params[f"{name}/input_norm"], inputs),
+    )
+    if query_residual:
+        x = query + x
+    return x + numpy_mlp(
+        params, f"{name}/mlp", numpy_norm(params[f"{name}/mlp_norm"], x)
+    )
+
+
+# attend.
+
+MASK = np.random.default_rng(7).random((2, 21)) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("query_batch", "key_heads", "value_heads", "mask"),
+    [
+        (2, 3, 3, None),
+        (1, 3, 3, MASK),
+        (2, 1, 3, MASK),
+        (2, 3, 1, MASK),
+        (1, 1, 1, None),
+    ],
+)
+def test_attend_is_softmax_attention(query_batch, key_heads, value_heads, mask):
+    query = normal(query_batch, 5, 3, 4, seed=1)
+    key = normal(2, 21, key_heads, 4, seed=2)
+    value = normal(2, 21, value_heads, 6, seed=3)
+    outputs = jax.jit(kernel.attend)(query, key, value, mask)
+    expected = numpy_attend(query, key, value, mask)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+# Two even blocks, four smaller ones rather than padding, and three that need it.
+@pytest.mark.parametrize(
+    ("num_keys", "query_batch", "masked"),
+    [(16, 2, False), (20, 1, True), (19, 1, False), (19, 2, True), (17, 2, False)],
+)
+def test_visiting_keys_in_blocks_changes_nothing(
+    monkeypatch, num_keys, query_batch, masked
+):
+    arrays = (
+        normal(query_batch, 5, 3, 4, seed=1),
+        normal(2, num_keys, 1, 4, seed=2),
+        normal(2, num_keys, 3, 6, seed=3),
+    )
+    mask = MASK[:, :num_keys] if masked else None
+    target = normal(2, 5, 3, 6, seed=4)
+
+    def loss(arrays):
+        outputs = kernel.attend(*arrays, mask)
+        return (outputs * target).sum(), outputs
+
+    gradient = lambda: jax.jit(jax.grad(lambda *x: loss(*x), has_aux=True))(arrays)
+    dense_gradients, dense = gradient()
+    monkeypatch.setattr(kernel, "KEY_BLOCK", 8)
+    assert "scan" in str(jax.make_jaxpr(loss)(arrays))
+    gradients, outputs = gradient()
+    np.testing.assert_allclose(outputs, dense, atol=1e-5)
+    np.testing.assert_allclose(outputs, numpy_attend(*arrays, mask), atol=1e-5)
+    for gradient, expected in zip(gradients, dense_gradients):
+        np.testing.assert_allclose(gradient, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(("key_block", "max_scores"), [(64, 2**30), (4096, 2**13)])
+def test_blocks_never_hold_all_scores(monkeypatch, key_block, max_scores):
+    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+    monkeypatch.setattr(kernel, "MAX_SCORES", max_scores)
+    query, key = normal(1, 64, 2, 4), normal(1, 512, 2, 4)
+    loss = lambda query: kernel.attend(query, key, key).sum()
+    for function in (loss, jax.grad(loss)):
+        shapes = all_shapes(jax.make_jaxpr(function)(query).jaxpr)
+        assert max(map(np.prod, shapes)) < 64 * 512
+
+
+@pytest.mark.parametrize("key_block", [4096, 8])
+def test_rows_without_keys_are_zero_with_finite_gradients(monkeypatch, key_block):
+    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+    query, key, value = (normal(2, n, 3, 4, seed=n) for n in (5, 21, 21))
+    mask = MASK.copy()
+    mask[1] = False
+
+    def loss(query, key, value):
+        outputs = kernel.attend(query, key, value, mask)
+        return (outputs**2).sum(), outputs
+
+    gradient = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
+    gradients, outputs = gradient(query, key, value)
+    np.testing.assert_array_equal(outputs[1], 0)
+    assert np.abs(outputs[0]).max() > 0.1
+    for gradient in gradients:
+        assert np.isfinite(gradient).all()
+        np.testing.assert_array_equal(gradient[1], 0)
+
+
+@pytest.mark.parametrize("key_block", [4096, 8])
+def test_bfloat16_inputs_have_a_float32_softmax(monkeypatch, key_block):
+    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+    # Scores around 64, where neighbours in bfloat16 are half a unit apart.
+    query = np.full((1, 3, 1, 4), 4.0) + normal(1, 3, 1, 4, seed=1, scale=0.1)
+    key = np.full((1, 21, 1, 4), 4.0) + normal(1, 21, 1, 4, seed=2, scale=0.1)
+    value = normal(1, 21, 1, 6, seed=3)
+    low = [jnp.asarray(x, jnp.bfloat16) for x in (query, key, value)]
+    same_values = [np.float32(x) for x in low]
+
+    weights = jax.jit(kernel.attention_weights)(*low[:2])
+    assert weights.dtype == jnp.float32
+    np.testing.assert_allclose(weights, numpy_weights(*same_values[:2]), rtol=1e-3)
+    outputs = jax.jit(lambda *x: kernel.attend(*x))(*low)
+    assert outputs.dtype == jnp.bfloat16
+    np.testing.assert_allclose(
+        np.float32(outputs), numpy_attend(*same_values), atol=1e-2
+    )
+
+
+@pytest.mark.parametrize(("query_batch", "heads"), [(1, 4), (2, 1)])
+def test_bfloat16_gradients_are_close_to_those_of_float32(query_batch, heads):
+    # One key and value for all query heads, as when projections are folded.
+    arrays = (
+        normal(query_batch, 5, heads, 4, seed=1),
+        normal(2, 21, 1, 4, seed=2),
+        normal(2, 21, 1, 6, seed=3),
+    )
+    low = [jnp.asarray(x, jnp.bfloat16) for x in arrays]
+    loss = lambda *arrays: (jnp.float32(kernel.attend(*arrays)) ** 2).sum()
+    gradient = jax.jit(jax.grad(loss, (0, 1, 2)))
+    same_values = [x.astype(jnp.float32) for x in low]
+    for computed, expected in zip(gradient(*low), gradient(*same_values)):
+        assert computed.dtype == jnp.bfloat16
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(np.float32(computed), expected, atol=0.03 * scale)
+
+
+# Multi-head attention.
+
+# Sizes for which keys and values are made first, or projected after, or one of each.
+SIZES = {
+    # num_heads, qk_channels, v_channels, N, M, C: keys folded, values folded
+    "project first": (4, 8, 8, 12, 9, 16, False, False),
+    "project after": (1, 4, 4, 3, 9, 5, True, True),
+    "keys after": (2, 32, 4, 3, 9, 16, True, False),
+    "values after": (2, 4, 32, 3, 9, 16, False, True),
+}
+
+
+@pytest.fixture(params=SIZES)
+def sizes(request):
+    heads, qk, v, num_queries, num_inputs, channels, *folded = SIZES[request.param]
+    decisions = [
+        attention._project_after(num_queries, num_inputs, channels, width // heads)
+        for width in (qk, v)
+    ]
+    assert decisions == folded
+    return heads, qk, v, num_queries, num_inputs, channels
+
+
+@pytest.mark.parametrize(("masked", "query_batch"), [(False, 1), (True, 2)])
+def test_projecting_before_or_after_gives_the_same(sizes, query_batch, masked):
+    heads, qk, v, num_queries, num_inputs, channels = sizes
+    query = normal(query_batch, num_queries, 7, seed=1)
+    inputs = normal(2, num_inputs, channels, seed=2)
+    input_mask = query_mask = None
+    if masked:
+        input_mask = np.arange(num_inputs) < np.array([[num_inputs - 2], [0]])
+        query_mask = np.arange(num_queries) < np.array([[2], [1]])
+
+    def attend(*args):
+        return attention.MultiHeadAttention(heads, qk, v, 11)(*args)
+
+    args = (query, inputs, input_mask, query_mask)
+    params, apply = transform(attend, *args)
+    outputs = apply(params, *args)
+    expected = numpy_multi_head(params, "multi_head_attention", heads, *args)
+    np.testing.assert_allclose(outputs, expected, atol=3e-5)
+    if masked:
+        bias = params["multi_head_attention/output"]["b"]
+        np.testing.assert_array_equal(outputs[1], np.tile(bias, (num_queries, 1)))
+
+
+@pytest.mark.parametrize("sizes", ["project first", "keys after"], indirect=True)
+def test_gradients_do_not_depend_on_when_the_projection_happens(sizes, monkeypatch):
+    heads, qk, v, num_queries, num_inputs, channels = sizes
+    query = normal(2, num_queries, 7, seed=1)
+    inputs = normal(2, num_inputs, channels, seed=2)
+    mask = np.arange(num_inputs) < np.array([[num_inputs - 2], [3]])
+    attend = lambda *args: attention.MultiHeadAttention(heads, qk, v, 11)(*args)
+
+    def gradients():
+        params, apply = transform(attend, query, inputs, mask)
+        loss = lambda *args: (apply(*args, mask) ** 2).mean()
+        return jax.jit(jax.grad(loss, (0, 1, 2)))(params, query, inputs)
+
+    chosen = gradients()
+    decide = attention._project_after
+    monkeypatch.setattr(attention, "_project_after", lambda *args: not decide(*args))
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), chosen, gradients()
+    )
+
+
+def test_weights_are_those_that_the_values_are_mixed_with(sizes):
+    heads, qk, v, num_queries, num_inputs, channels = sizes
+    query = normal(1, num_queries, 7, seed=1)
+    inputs = normal(2, num_inputs, channels, seed=2)
+    mask = np.arange(num_inputs) < np.array([[num_inputs], [4]])
+
+    def attend_and_look(query, inputs, mask):
+        module = attention.MultiHeadAttention(heads, qk, v, 11)
+        return module(query, inputs, mask), module.weights(query, inputs, mask)
+
+    params, apply = transform(attend_and_look, query, inputs, mask)
+    assert len(params) == 4, "both calls use the same four projections"
+    outputs, weights = apply(params, query, inputs, mask)
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(weights[1, :, :, 4:], 0)
+    name = "multi_head_attention"
+    value = numpy_linear(params[f"{name}/value"], inputs)
+    value = value.reshape(2, num_inputs, heads, -1)
+    mixed = [
+        [np.float64(weights[b, h]) @ value[b, :, h] for h in range(heads)]
+        for b in range(2)
+    ]
+    mixed = np.moveaxis(np.array(mixed), 1, 2).reshape(2, num_queries, v)
+    expected = numpy_linear(params[f"{name}/output"], mixed)
+    np.testing.assert_allclose(outputs, expected, atol=3e-5)
+
+
+@pytest.mark.parametrize("key_block", [4096, 4])
+@pytest.mark.parametrize("sizes", ["project first", "project after"], indirect=True)
+def test_masked_inputs_cannot_change_outputs(sizes, key_block, monkeypatch):
+    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+    heads, _, _, num_queries, num_inputs, channels = sizes
+    width = channels - channels % heads
+    query, inputs = normal(2, num_queries, 7), normal(2, num_inputs, channels, seed=1)
+    mask = np.arange(num_inputs) < np.array([[5], [num_inputs]])
+    attend = lambda *args: attention.CrossAttention(heads, width, width)(*args)
+    params, apply = transform(attend, query, inputs, mask)
+    other = inputs.copy()
+    other[0, 5:] = 1e3 * normal(num_inputs - 5, channels, seed=2)
+    outputs = apply(params, query, inputs, mask)
+    np.testing.assert_array_equal(apply(params, query, other, mask), outputs)
+
+
+def test_masked_queries_attend_to_nothing():
+    query, inputs = normal(2, 4, 6), normal(2, 9, 5, seed=1)
+    query_mask = np.array([[1, 1, 0, 0], [1, 1, 1, 1]], bool)
+    attend = lambda *args: attention.CrossAttention(1, 4, 4)(*args)
+    params, apply = transform(attend, query, inputs, None, query_mask)
+    outputs = apply(params, query, inputs, None, query_mask)
+    unmasked = apply(params, query, inputs)
+    np.testing.assert_allclose(outputs[query_mask], unmasked[query_mask], atol=1e-5)
+    elsewhere = apply(params, query, inputs + 1.0, None, query_mask)
+    np.testing.assert_array_equal(outputs[~query_mask], elsewhere[~query_mask])
+    assert np.abs(outputs[~query_mask] - unmasked[~query_mask]).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [((10, 8), "qk_channels=10 .* num_heads=4"), ((8, 6), "v_channels=6 .*_heads=4")],
+)
+def test_channels_that_heads_do_not_divide_are_named(widths, message):
+    build = hk.transform(lambda: attention.MultiHeadAttention(4, *widths, 5))
+    with pytest.raises(ValueError, match=message):
+        build.init(jax.random.key(0))
+
+
+# Norm, MLP and residual blocks.
+
+
+def test_layer_norm_has_eps_and_float32_statistics():
+    # A variance as small as eps, so that eps is seen.
+    inputs = normal(3, 16, seed=1, scale=3e-3)
+    norm = lambda x: attention.LayerNorm()(x)
+    params, apply = transform(norm, inputs)
+    expected = numpy_norm(params["layer_norm"], inputs)
+    np.testing.assert_allclose(apply(params, inputs), expected, atol=1e-5)
+
+    low = jnp.asarray(normal(3, 256, seed=2) + 30.0, jnp.bfloat16)
+    params, apply = transform(norm, low)
+    outputs = apply(params, low)
+    assert outputs.dtype == jnp.bfloat16
+    expected = numpy_norm(params["layer_norm"], np.float32(low))
+    np.testing.assert_allclose(np.float32(outputs), expected, atol=1e-2)
+
+
+def test_mlp_has_a_tanh_gelu_and_widens():
+    inputs = normal(2, 3, 6, scale=2.0)
+    params, apply = transform(lambda x: attention.Mlp(4)(x), inputs)
+    assert params["mlp/hidden"]["w"].shape == (6, 24)
+    # The exact GELU is off by up to 5e-4 for each of the 24 hidden channels.
+    expected = numpy_mlp(params, "mlp", inputs)
+    np.testing.assert_allclose(apply(params, inputs), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("query_residual", [True, False])
+def test_cross_attention_block(query_residual):
+    query, inputs = normal(1, 4, 6), normal(2, 9, 5, seed=1)
+
+    def attend(query, inputs):
+        module = attention.CrossAttention(query_residual=query_residual)
+        return module(query, inputs)
+
+    params, apply = transform(attend, query, inputs)
+    expected = numpy_cross_attention(params, 1, query, inputs, query_residual)
+    np.testing.assert_allclose(apply(params, query, inputs), expected, atol=1e-4)
+    for name in ("query", "key", "value"):
+        width = params[f"cross_attention/attention/{name}"]["b"].shape
+        assert width == (5,), "as wide as the inputs by default"
+
+
+def test_self_attention_block():
+    inputs = normal(2, 5, 8)
+    mask = np.array([[1, 1, 1, 0, 0], [1] * 5], bool)
+    attend = lambda x, mask: attention.SelfAttention(2, widening_factor=3)(x, mask)
+    params, apply = transform(attend, inputs, mask)
+    normed = numpy_norm(params["self_attention/attention_norm"], inputs)
+    x = inputs + numpy_multi_head(
+        params, "self_attention/attention", 2, normed, normed, mask, mask
+    )
+    normed = numpy_norm(params["self_attention/mlp_norm"], x)
+    expected = x + numpy_mlp(params, "self_attention/mlp", normed)
+    np.testing.assert_allclose(apply(params, inputs, mask), expected, atol=1e-4)
+
+
+@pytest.fixture(params=["self", "cross"])
+def dropout_block(request):
+    """The kind of block, its parameters, and (params, seed, x) -> outputs."""
+
+    def block(x, is_training):
+        if request.param == "self":
+            module = attention.SelfAttention(2, dropout_rate=0.5)
+            return module(x, is_training=is_training)
+        module = attention.CrossAttention(2, dropout_rate=0.5)
+        return module(x, x, is_training=is_training)
+
+    module = hk.transform(block)
+    init = lambda: module.init(jax.random.key(0), normal(2, 5, 8), True)
+    train = jax.jit(lambda params, key, x: module.apply(params, key, x, True))
+    # Without a key: there is no randomness to use.
+    evaluate = jax.jit(lambda params, x: module.apply(params, None, x, False))
+    return request.param, random_like(jax.eval_shape(init)), train, evaluate
+
+
+def test_dropout_is_given_by_its_key_and_leaves_residuals_alone(dropout_block):
+    kind, params, train, evaluate = dropout_block
+    x = normal(2, 5, 8)
+    first, again, other = (train(params, jax.random.key(n), x) for n in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+    for silent in ("attention", "mlp"):
+        output = f"{kind}_attention/{silent}/output"
+        zeros = jax.tree.map(np.zeros_like, params[output])
+        one_branch = {**params, output: zeros}
+        branch = np.asarray(evaluate(one_branch, x)) - x
+        dropped = np.asarray(train(one_branch, jax.random.key(1), x)) - x
+        gone = np.isclose(dropped, 0, atol=1e-5)
+        doubled = np.isclose(dropped, 2 * branch, atol=1e-4)
+        assert (gone | doubled).all()
+        assert 0.3 < gone.mean() < 0.7
