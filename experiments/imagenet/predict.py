@@ -13,7 +13,7 @@ from ml_collections import config_dict
 from experiments import drawing as attention_pictures
 from experiments.imagenet import model as image_model
 from experiments.predicting import Apply, Item, Options, Predictor, Record
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.image import decoding, transforms
 
 OPTIONS = ("labels", "top")
 NUM_LATENTS = 10  # with maps in the picture of attention
@@ -27,7 +27,7 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
     return Predictor(
         forward=image_model.make_forward(config.model, config.data.num_classes, None),
         example={"images": np.zeros((1, *size, 3), np.float32)},
-        suffixes=image.SUFFIXES,
+        suffixes=decoding.SUFFIXES,
         items=_items,
         predict=functools.partial(
             _predict,
@@ -60,10 +60,10 @@ def _items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[It
 
 def _crop(path, *, size, fraction):
     """Returns the picture that the model sees, and the batch with it."""
-    cropped = image.center_crop(
-        image.decode(path.read_bytes(), str(path)), size, fraction
+    cropped = transforms.center_crop(
+        decoding.decode(path.read_bytes(), str(path)), size, fraction
     )
-    return np.asarray(cropped), {"images": image.normalize(cropped)[None]}
+    return np.asarray(cropped), {"images": transforms.normalize(cropped)[None]}
 
 
 def _predict(

@@ -15,7 +15,7 @@ from ml_collections import config_dict
 from experiments.checks import check_known
 from experiments.imagenet.model import make_forward
 from perceiver_jax.data import loader, picture, sources, tfds
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.image import augmentation, decoding, folders, transforms
 from perceiver_jax.engine import losses, metrics, sharding
 from perceiver_jax.engine.task import Batch, Task
 
@@ -107,8 +107,8 @@ def _tfds(data):
 
 def _folder(data):
     root = pathlib.Path(data.dir)
-    train = sources.FolderSource(root / data.train_split)
-    test = sources.FolderSource(root / data.eval_split, train.class_names)
+    train = folders.FolderSource(root / data.train_split)
+    test = folders.FolderSource(root / data.eval_split, train.class_names)
     return Splits(train, test, train.class_names)
 
 
@@ -152,7 +152,7 @@ SOURCES: dict[str, Callable[[config_dict.ConfigDict], Splits]] = {
 def decode(example: Mapping[str, Any]) -> dict[str, Any]:
     """Decodes an example's image; raises sources.CorruptExample naming it."""
     return {
-        "image": image.decode(example["image"], str(example["name"])),
+        "image": decoding.decode(example["image"], str(example["name"])),
         "label": example["label"],
     }
 
@@ -169,10 +169,10 @@ def augment(
     magnitude: float,
 ) -> dict[str, np.ndarray]:
     """Crops, flips and distorts a decoded training example."""
-    cropped = image.inception_crop(example["image"], size, rng, crop_area)
+    cropped = transforms.inception_crop(example["image"], size, rng, crop_area)
     if flip:
-        cropped = image.flip(cropped, rng)
-    cropped = image.rand_augment(cropped, rng, num_layers, magnitude)
+        cropped = transforms.flip(cropped, rng)
+    cropped = augmentation.rand_augment(cropped, rng, num_layers, magnitude)
     return _arrays(cropped, example["label"], num_classes)
 
 
@@ -185,14 +185,14 @@ def crop_for_eval(
 ) -> dict[str, np.ndarray]:
     """Decodes an example and takes its centre; a corrupt one is an error here."""
     example = decode(example)
-    cropped = image.center_crop(example["image"], size, fraction)
+    cropped = transforms.center_crop(example["image"], size, fraction)
     return _arrays(cropped, example["label"], num_classes)
 
 
 def _arrays(cropped, label, num_classes):
     labels = np.zeros(num_classes, np.float32)
     labels[label] = 1.0  # one class, or several
-    return {"images": image.normalize(cropped), "labels": labels}
+    return {"images": transforms.normalize(cropped), "labels": labels}
 
 
 def mix(
@@ -201,7 +201,9 @@ def mix(
     """MixUp on one half of a batch, CutMix on the other; neither where alpha is 0."""
     if not alpha:
         return batch
-    images, labels = image.mixup_cutmix(batch["images"], batch["labels"], rng, alpha)
+    images, labels = augmentation.mixup_cutmix(
+        batch["images"], batch["labels"], rng, alpha
+    )
     return {**batch, "images": images, "labels": labels}
 
 
@@ -240,6 +242,6 @@ def predictions(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
 
 def pictures(logits: np.ndarray, batch: Batch) -> dict[str, np.ndarray]:
     """Returns the images of a batch side by side; a red frame where top-1 is wrong."""
-    images = image.denormalize(np.asarray(batch["images"], np.float32))
+    images = transforms.denormalize(np.asarray(batch["images"], np.float32))
     wrong = np.argmax(logits, -1) != np.argmax(batch["labels"], -1)
     return {"predictions": picture.contact_sheet(images, wrong)}
