@@ -1,8 +1,7 @@
 """Random-access example sources: a length, and an example for every index.
 
-Sources hold encoded images and never decode them, so that one place
-(`decoding.decode`) decides how a file becomes pixels. All of them can be pickled
-for worker processes.
+Sources of images give them encoded, so that one place (`decoding.decode`) decides how
+a file becomes pixels. All sources can be pickled for worker processes.
 """
 
 import glob
@@ -21,7 +20,12 @@ Example = dict[str, Any]
 
 
 class CorruptExample(ValueError):
-    """One example cannot be decoded. The message names it and says why."""
+    """The data of one example are damaged. The message names it and says why.
+
+    The one error for what training may replace and evaluation may leave out. A file
+    that is gone is an OSError, and sizes that do not fit a model are a ValueError:
+    both end the run.
+    """
 
 
 class Source(Protocol):
@@ -114,7 +118,7 @@ def _in_order(path: pathlib.Path) -> list[str | int]:
 class SkipCorrupt:
     """Decodes the examples of a source; a corrupt one becomes the next good one.
 
-    For training only: evaluation must fail on a corrupt example instead. The rule
+    For training only: evaluation leaves a corrupt example out and says so. The rule
     (index + 1, + 2, ... around the end) depends on nothing but the files, so the
     order of training stays a function of the seed and the step.
 
