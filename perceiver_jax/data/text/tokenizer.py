@@ -124,6 +124,8 @@ class SentencePiece(Tokenizer):
                 "'bytes' or to a model file of yours"
             )
         content = path.read_bytes()
+        if not content:  # which SentencePiece would take
+            raise ValueError(f"{path} is no SentencePiece model: it is empty")
         try:
             model = sentencepiece.SentencePieceProcessor(model_proto=content)
         except RuntimeError as error:
