@@ -100,10 +100,10 @@ class Kept:
 
 
 def files_below(folder: pathlib.Path, suffixes: Collection[str]) -> list[pathlib.Path]:
-    """Returns the files in a folder, and in those below it, that end so.
+    """Returns the files of these suffixes, in any case, in a folder and all below it.
 
-    Of any case; links are followed, hidden files left out. Numbers in names count as
-    such: frame 2 comes before frame 10.
+    Links are followed, hidden files left out. The order is that of the numbers in
+    names: frame 2 comes before frame 10.
     """
     found = (folder / name for name in glob.glob("**", root_dir=folder, recursive=True))
     wanted = (p for p in found if p.suffix.lower() in suffixes and p.is_file())
@@ -134,8 +134,8 @@ class SkipCorrupt:
         Args:
           source: gives the encoded examples, or files.
           decode: an example with its image decoded; raises CorruptExample.
-          limit: how many distinct corrupt examples to bear. One more raises
-            RuntimeError, because such data is no longer the data of the paper.
+          limit: how many different examples may be corrupt. One more raises
+            RuntimeError, because too much would be missing to compare results.
         """
         self._source = source
         self._decode = decode

@@ -1,8 +1,8 @@
 """Files of optical flow: Middlebury's .flo, .pfm, and KITTI's 16-bit .png.
 
 Flow is [H, W, 2] float32 in pixels, x then y, and comes with `valid` [H, W] bool: where
-the file knows it. What comes back is what was written, to the bit; KITTI's format has
-steps of 1/64 pixel.
+it is known. What is written is read again to the bit; KITTI's format has steps of 1/64
+pixel.
 """
 
 import pathlib
@@ -22,8 +22,8 @@ def read_flow(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     """Reads a flow file of any of the three formats, told by its suffix.
 
     Returns:
-      flow [H, W, 2] float32, and valid [H, W] bool. Flow is 0 where it is not valid in
-      a .png, and as the file has it in others; it may hold NaN.
+      flow [H, W, 2] float32, and valid [H, W] bool. Where it is not valid, flow of a
+      .png is 0, and that of others is what the file holds. It may be NaN anywhere.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -42,7 +42,7 @@ def write_flow(
     Args:
       path: .flo, .pfm or .png.
       flow: in pixels. A .png holds -512 to 511.98.
-      valid: [H, W]; everywhere by default. A .pfm can't tell.
+      valid: [H, W]; everywhere by default. A .pfm has no way to say it.
 
     Raises:
       ValueError: an unknown suffix; flow or `valid` that the format can't hold.

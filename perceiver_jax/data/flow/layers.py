@@ -34,7 +34,7 @@ class Layer:
         """Returns the rows and columns of a frame that hold it at time t."""
         if self.mask is None:
             return slice(0, size[0]), slice(0, size[1])
-        # The mask's border moves on to what may lie around the layer, not a corner.
+        # A deformation may push the border beyond its corners: all of it is moved.
         height, width = self.mask.shape
         x, y = np.linspace(0, width - 1, 16), np.linspace(0, height - 1, 16)
         border = np.concatenate(
@@ -80,7 +80,7 @@ def random_texture(
     """Draws a part of a photo in other colours, and where it is put.
 
     Args:
-      rng: what it may use.
+      rng: decides the part, its colours and its place.
       photos: to cut it from.
       size: height and width of a frame.
       zoom: bounds of the number of a photo's pixels for one of a frame.

@@ -1,8 +1,9 @@
 """Corpora of text as random-access sources, of any size in little memory.
 
-An example is `{"text": bytes, "name": str}`. Files are reached in spans of SPAN bytes,
-so that the index of a corpus is a number for each file, whatever its size, and the
-order of training is a function of (seed, step), with nothing to replay on resuming.
+An example is `{"text": bytes, "name": str}`. Files are cut into spans of SPAN bytes, so
+the index of a corpus is one number for each file, whatever its size. Any span can be
+read by itself, so the order of training is a function of (seed, step), and resuming
+replays nothing.
 """
 
 import glob
@@ -42,11 +43,11 @@ class TextFiles:
     """The files that a pattern names, each cut at line ends into spans of SPAN bytes.
 
     - `.jsonl` and `.json` have a JSON object a line; an example is the texts of the
-      objects that begin in a span, none where an object is longer than the span.
+      objects that begin in a span. It is empty inside an object longer than a span.
     - Everything else is plain text, UTF-8 or not; an example is the lines that begin
       in a span. A line that is longer than two spans is cut.
-    - `.gz` of either is unpacked once into the folder `cache`, because a
-      compressed file can only be read from its beginning.
+    - `.gz` of either is unpacked once into the folder `cache`, because a packed file
+      can only be read from its beginning.
 
     Every byte of every file is in exactly one example.
     """
