@@ -12,6 +12,7 @@ from experiments.checks import check_known
 from perceiver_jax.engine import optimizer as optimizers
 from perceiver_jax.engine import training
 from perceiver_jax.engine.task import Task
+from perceiver_jax.model import parameters
 
 
 def make_task(config: config_dict.ConfigDict) -> Task:
@@ -72,9 +73,12 @@ def make_settings(
 
 
 def make_optimizer(
-    config: config_dict.ConfigDict, total_steps: int
+    config: config_dict.ConfigDict, total_steps: int, described: parameters.Parameters
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """Returns the optimizer of config.optimizer, and its schedule."""
+    """Returns the optimizer of config.optimizer, and its schedule.
+
+    `described` says what each parameter of the model is.
+    """
     options = config.optimizer
     for field, word, known in (
         ("schedule", options.schedule, optimizers.SCHEDULES),
@@ -93,11 +97,12 @@ def make_optimizer(
     schedule = optimizers.SCHEDULES[options.schedule](peak, total_steps, **shape)
     optimizer = optimizers.OPTIMIZERS[options.name](
         schedule,
+        parameters.decays(described, options.decay_positions),
+        parameters.layer_axes(described),
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
         b1=options.b1,
         b2=options.b2,
         eps=options.eps,
-        decay_positions=options.decay_positions,
     )
     return optimizer, schedule

@@ -18,6 +18,7 @@ from perceiver_jax.engine import (
     update,
 )
 from perceiver_jax.engine.forward import make_forward, parse_policy
+from perceiver_jax.model import parameters
 
 
 def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
@@ -28,7 +29,8 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     policy = parse_policy(config.precision)
     task = build.make_task(config)
     settings = build.make_settings(config, task.num_train_examples())
-    optimizer, schedule = build.make_optimizer(config, settings.total_steps)
+    described = parameters.describe(task.forward, next(iter(task.train_data(0))))
+    optimizer, schedule = build.make_optimizer(config, settings.total_steps, described)
     source, parent = None, ""
     if config.init_from:
         variables, saved, folder = checkpoint.load_variables(config.init_from)
@@ -73,7 +75,9 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     }
     forward = make_forward(task.forward, parse_policy(config.precision))
     optimizer, schedule = build.make_optimizer(
-        config, build.total_steps(config, task.num_train_examples())
+        config,
+        build.total_steps(config, task.num_train_examples()),
+        parameters.describe(task.forward, batch),
     )
     step = update.make_update(
         task, forward, optimizer, schedule, config.seed, config.accumulate
