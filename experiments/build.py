@@ -16,6 +16,7 @@ from perceiver_jax.engine import optimizer as optimizers
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Model, Task
 from perceiver_jax.engine.update import Update
+from perceiver_jax.model import parameters
 
 # Fields that change none of a run's numbers, or only the last bits of them: a run may
 # go on with others.
@@ -124,7 +125,8 @@ def make_update(
     config: config_dict.ConfigDict, model: Model, total_steps: int
 ) -> Update:
     """Returns what a step of training does, in a training of so many steps."""
-    optimizer, schedule = make_optimizer(config, total_steps)
+    described = parameters.describe(model.forward, model.batch(1))
+    optimizer, schedule = make_optimizer(config, total_steps, described)
     return Update(
         forward=make_forward(model.forward, parse_policy(config.precision)),
         metrics=model.metrics,
@@ -136,9 +138,12 @@ def make_update(
 
 
 def make_optimizer(
-    config: config_dict.ConfigDict, total_steps: int
+    config: config_dict.ConfigDict, total_steps: int, described: parameters.Parameters
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """Returns the optimizer of config.optimizer, and its schedule."""
+    """Returns the optimizer of config.optimizer, and its schedule.
+
+    `described` says what each parameter of the model is.
+    """
     options = config.optimizer
     shape = {
         "constant": {},
@@ -152,11 +157,12 @@ def make_optimizer(
     schedule = optimizers.SCHEDULES[options.schedule](peak, total_steps, **shape)
     optimizer = optimizers.OPTIMIZERS[options.name](
         schedule,
+        parameters.decays(described, options.decay_positions),
+        parameters.layer_axes(described),
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
         b1=options.b1,
         b2=options.b2,
         eps=options.eps,
-        decay_positions=options.decay_positions,
     )
     return optimizer, schedule

@@ -175,9 +175,9 @@ def _check_resumed(saved: Mapping[str, Any], task: Task, run: Run) -> None:
     fixed = [line for field, line in told.items() if field not in run.free]
     if fixed and not run.allow_changes:
         raise ValueError(
-            f"{run.workdir} was begun with another config. Train in a new --workdir, or "
-            "go on all the same with --allow_changes: the run is then of two configs.\n"
-            + "\n".join(fixed)
+            f"{run.workdir} was begun with another config. Train in a new --workdir, "
+            "or go on all the same with --allow_changes: the run is then of two "
+            "configs.\n" + "\n".join(fixed)
         )
     if told:
         logger.info("Going on with another config:\n%s", "\n".join(told.values()))
