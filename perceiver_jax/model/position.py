@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from perceiver_jax.model import attention, parameters
+
 
 def coordinates(shape: Sequence[int]) -> np.ndarray:
     """Returns the positions of an array's cells: [*shape, len(shape)] in [-1, 1].
@@ -139,11 +141,7 @@ class LearnedPosition(hk.Module):
             table = jax.image.resize(table, (*shape, self.channels), "cubic")
             table = table.reshape(-1, self.channels)
         if self.projection:
-            table = hk.Linear(
-                self.projection,
-                w_init=hk.initializers.VarianceScaling(1.0),
-                name="projection",
-            )(table)
+            table = attention.Projection(self.projection, name="projection")(table)
         return table
 
 
@@ -156,4 +154,4 @@ def learned_array(
     the papers' scale for the first two.
     """
     init = hk.initializers.TruncatedNormal(init_scale)
-    return hk.get_parameter(name, [length, channels], init=init)
+    return hk.get_parameter(name, [length, channels], init=parameters.table(init))

@@ -399,24 +399,6 @@ def test_cross_attends_that_cannot_be_spread_are_refused():
         build(num_cross_attends=2)
 
 
-def test_stack_of_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="'towers'"):
-        stack.stacked(lambda x: x, 2, "towers")
-
-
-@pytest.mark.parametrize(
-    ("module", "depth"),
-    [
-        ("encoder/cross_attention/mlp/hidden", 0),
-        ("processor/block/layers/self_attention/mlp/hidden", 1),
-        ("processor/segments/blocks/block/layers/self_attention/mlp/hidden", 3),
-        ("my_layers/blocks_of_mine", 0),
-    ],
-)
-def test_depth_counts_the_stacks_around_a_module(module, depth):
-    assert stack.depth(module) == depth
-
-
 # The whole model.
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from perceiver_jax.data.flow import files
 from perceiver_jax.data.flow.pairs import check_size
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.image import decoding
 from perceiver_jax.data.sources import Example, files_below
 
 
@@ -73,7 +73,9 @@ class PairFiles:
           ValueError: a file is damaged, or the sizes of a pair's files differ.
         """
         paths = self.pairs[index]
-        first, second = (read_image(path) for path in (paths.first, paths.second))
+        first, second = (
+            decoding.read_image(path) for path in (paths.first, paths.second)
+        )
         shape = first.shape[:2]
         _check_shape(second.shape[:2], paths.second, shape, paths.first)
         flow, valid = np.zeros((*shape, 2), np.float32), np.zeros(shape, bool)
@@ -107,17 +109,8 @@ class PairFiles:
             check_size(self.shape(index), least, str(paths.first))
 
 
-def read_image(path: pathlib.Path) -> np.ndarray:
-    """Returns a frame, [H, W, 3] uint8, of grey, colour or transparent images alike.
-
-    Raises:
-      CorruptExample: it can't be decoded.
-    """
-    return np.asarray(image.decode(path.read_bytes(), str(path)))
-
-
 def _read_mask(path, shape, frame):
-    mask = read_image(path).any(-1)
+    mask = decoding.read_image(path).any(-1)
     _check_shape(mask.shape, path, shape, frame)
     return mask
 
@@ -133,15 +126,15 @@ def _check_shape(found, path, wanted, frame):
 def pair_folder(root: pathlib.Path) -> PairFiles:
     """Returns one's own pairs: NAME_img1.png, NAME_img2.png, NAME_flow.flo.
 
-    In any folders below `root`. Frames may be of any format of image.SUFFIXES, flow of
-    any of files.py; names must be the same up to the last underscore.
+    In any folders below `root`. Frames may be of any format of decoding.py, flow of any
+    of files.py; names must be the same up to the last underscore.
 
     Raises:
       FileNotFoundError: there are no pairs, or a file of one is missing.
       ValueError: there are two files for the same.
     """
     found: dict[pathlib.Path, dict[str, list[pathlib.Path]]] = {}
-    for path in files_below(root, {*files.SUFFIXES, *image.SUFFIXES}):
+    for path in files_below(root, {*files.SUFFIXES, *decoding.SUFFIXES}):
         stem, _, part = path.stem.rpartition("_")
         if stem and part in _PARTS and path.suffix.lower() in _suffixes(part):
             parts = found.setdefault(path.with_name(stem), {})
@@ -169,7 +162,7 @@ _PARTS = {"img1": ".png", "img2": ".png", "flow": ".flo"}  # and the usual suffi
 
 
 def _suffixes(part):
-    return files.SUFFIXES if part == "flow" else image.SUFFIXES
+    return files.SUFFIXES if part == "flow" else decoding.SUFFIXES
 
 
 def flying_chairs(root: pathlib.Path, validation: bool = False) -> PairFiles:

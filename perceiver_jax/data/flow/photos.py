@@ -7,8 +7,7 @@ import matplotlib.cbook
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from perceiver_jax.data.flow.datasets import read_image
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.image import decoding
 from perceiver_jax.data.sources import CorruptExample, SkipCorrupt, files_below
 
 _KEPT = 64  # decoded photos of folders, the last ones used: 0.8 GB at most
@@ -25,7 +24,7 @@ def folder(root: pathlib.Path) -> SkipCorrupt:
     Raises:
       FileNotFoundError: there are no images.
     """
-    paths = files_below(root, image.SUFFIXES)
+    paths = files_below(root, decoding.SUFFIXES)
     if not paths:
         raise FileNotFoundError(f"{root} holds no images to render pairs from")
     return SkipCorrupt(paths, _read, MAX_CORRUPT)
@@ -34,7 +33,7 @@ def folder(root: pathlib.Path) -> SkipCorrupt:
 @functools.lru_cache(_KEPT)
 def _read(path: pathlib.Path) -> np.ndarray:
     smallest, largest = _SIDES
-    photo = image.decode(path.read_bytes(), str(path))
+    photo = decoding.decode(path.read_bytes(), str(path))
     photo.thumbnail((largest, largest))
     if min(photo.size) < smallest:
         size = f"{photo.height}x{photo.width}"
@@ -50,4 +49,4 @@ def scikit_learn() -> list[np.ndarray]:
 def matplotlib_portrait() -> list[np.ndarray]:
     """Returns the photo that comes with Matplotlib, of Grace Hopper."""
     path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
-    return [read_image(pathlib.Path(str(path)))]
+    return [decoding.read_image(pathlib.Path(str(path)))]

@@ -4,7 +4,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from perceiver_jax.model import position
+from perceiver_jax.model import parameters, position
 
 
 class TextEmbedding(hk.Module):
@@ -42,7 +42,8 @@ class TextEmbedding(hk.Module):
     @hk.name_like("__call__")
     def logits(self, outputs: jax.Array) -> jax.Array:
         """Maps outputs [B, O, channels] to logits [B, O, vocab_size]."""
-        bias = hk.get_parameter("output_bias", [self.vocab_size], init=jnp.zeros)
+        init = parameters.bias(jnp.zeros)
+        bias = hk.get_parameter("output_bias", [self.vocab_size], init=init)
         return outputs @ self._table().T + bias
 
     def _table(self):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from perceiver_jax.data.flow import datasets, photos, rendering
+from perceiver_jax.data.image import decoding
 from perceiver_jax.data.sources import CorruptExample
 
 
@@ -209,7 +210,7 @@ def test_a_corrupt_frame_is_named(tmp_path):
 def test_frames_of_any_number_of_channels_become_three(tmp_path, mode):
     pixels = fake_flow.make_pair(0, (8, 9)).frames[0]
     Image.fromarray(pixels).convert(mode).save(tmp_path / "x.png")
-    assert datasets.read_image(tmp_path / "x.png").shape == (8, 9, 3)
+    assert decoding.read_image(tmp_path / "x.png").shape == (8, 9, 3)
 
 
 def test_two_frames_of_one_name(tmp_path):
