@@ -25,7 +25,7 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
     del options
     tile = tuple(config.model.image_size)
     whole = config.model.copy_and_resolve_references()
-    whole.query_block = 0  # attention in a loop can't be looked at
+    whole.query_chunk = 0  # attention in a loop can't be looked at
     return Predictor(
         forward=flow_model.make_forward(config.model),
         looked_at=flow_model.make_forward(whole),

@@ -1,4 +1,4 @@
-"""Attention and the two residual blocks that Perceiver is made of.
+"""Attention and the two layers that Perceiver is made of: self- and cross-attends.
 
 Softmax attention itself is in kernel.py; here are the projections, norms and residuals
 around it (Perceiver, section 3.1; Perceiver IO, section 3.1 and appendix E).
@@ -111,7 +111,7 @@ class MultiHeadAttention(hk.Module):
         inputs: jax.Array,
         input_mask: jax.Array | None = None,
     ) -> jax.Array:
-        """Returns the weights [B or 1, heads, N, M] that `__call__` mixes with."""
+        """Returns the attention weights of `__call__`: [B or 1, heads, N, M]."""
         q, k = self._queries_and_keys(query, inputs)
         return kernel.attention_weights(q, k, input_mask)
 
