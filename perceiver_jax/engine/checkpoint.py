@@ -206,8 +206,8 @@ class _Best(NamedTuple):
         del context
         scores = {c.step: self.metrics.read(c.step).get("score") for c in checkpoints}
         known = [step for step, score in scores.items() if score is not None]
-        best = sorted(known, key=lambda step: scores[step])[len(known) - self.count :]
-        return [c.step in best for c in checkpoints]
+        best = sorted(known, key=lambda step: scores[step], reverse=True)
+        return [c.step in best[: self.count] for c in checkpoints]
 
 
 def leaves(tree: Any) -> dict[str, Any]:

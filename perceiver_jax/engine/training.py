@@ -231,12 +231,13 @@ class _Keeper(NamedTuple):
         """Evaluates a state that was saved, and adds the numbers to its checkpoint."""
         variables = evaluation.Variables(state.params, state.model_state)
         found = self.evaluator(variables).metrics
-        self.checkpoints.add_metrics(step, found)
         logger.info("evaluated step %d  %s", step, show(found))
         self.writer.scalars(step, found)
         pictures, texts = self.evaluator.samples(variables)
         self.writer.pictures(step, pictures)
         self.writer.texts(step, texts)
+        # Last: what has no numbers in its checkpoint is evaluated again after a crash.
+        self.checkpoints.add_metrics(step, found)
 
 
 def _split_state(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
