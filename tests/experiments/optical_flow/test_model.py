@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-import small_flow
 from small_flow import TILE, make_config, random_variables
 
 from configs import optical_flow as configs
@@ -76,4 +75,4 @@ def test_flow_is_finer_than_bfloat16_when_that_is_what_is_computed_in():
 )
 def test_positions_have_the_dimensions_of_the_inputs(changes, message):
     with pytest.raises(ValueError, match=message):
-        build.make_model(small_flow.make_config(**changes))
+        build.make_model(make_config(**changes))
