@@ -76,7 +76,8 @@ def fine_tune(model: str) -> config_dict.ConfigDict:
 
     config.model = pretraining.model
     # Where the answer is read from; a Transformer has no queries.
-    config.model.readout = "query" if config.model.num_latents else "task_tokens"
+    is_perceiver = config.model.kind == "perceiver"
+    config.model.readout = "query" if is_perceiver else "task_tokens"
     return config
 
 

@@ -5,29 +5,13 @@ All are made inside a Haiku function.
 
 from ml_collections import config_dict
 
-from experiments.checks import check_known
-from perceiver_jax.model import attention, perceiver, transformer
-
-_COUNTS = (
-    "num_latents",
-    "latent_channels",
-    "num_cross_heads",
-    "num_self_heads",
-    "num_decoder_heads",
-)
+from perceiver_jax.model import attention, perceiver, processor, transformer
 
 
 def make_perceiver(
     model: config_dict.ConfigDict, head: perceiver.Head
 ) -> perceiver.Perceiver:
-    """Makes the modules of configs/base.py:get_model.
-
-    Raises:
-      ValueError: a size or a number of heads is not positive.
-    """
-    for field in _COUNTS:
-        if model[field] < 1:
-            raise ValueError(f"model.{field}={model[field]} must be 1 or more.")
+    """Makes the modules of configs/base.py:get_model."""
     encoder = perceiver.Encoder(
         model.num_latents,
         model.latent_channels,
@@ -39,17 +23,17 @@ def make_perceiver(
 
 def make_processor(
     model: config_dict.ConfigDict,
-) -> perceiver.Processor | perceiver.IterativeProcessor:
+) -> processor.Processor | processor.IterativeProcessor:
     """Makes the latent Transformer, which looks at the inputs again if it is to."""
     if model.num_cross_attends == 1:
-        return perceiver.Processor(
+        return processor.Processor(
             model.num_blocks,
             model.layers_per_block,
             lambda: make_self_attention(model),
             model.share_weights,
             model.remat,
         )
-    return perceiver.IterativeProcessor(
+    return processor.IterativeProcessor(
         model.num_blocks,
         model.layers_per_block,
         lambda: make_self_attention(model),
@@ -91,7 +75,7 @@ def make_self_attention(model: config_dict.ConfigDict) -> attention.SelfAttentio
         model.v_channels or None,
         model.self_widening,
         model.dropout,
-        _exact_gelu(model),
+        model.gelu == "exact",
     )
 
 
@@ -103,7 +87,7 @@ def make_cross_attention(model: config_dict.ConfigDict) -> attention.CrossAttent
         model.v_channels or None,
         model.cross_widening,
         dropout_rate=model.dropout,
-        exact_gelu=_exact_gelu(model),
+        exact_gelu=model.gelu == "exact",
     )
 
 
@@ -116,10 +100,5 @@ def make_decoder_attention(model: config_dict.ConfigDict) -> attention.CrossAtte
         model.decoder_widening,
         model.decoder_query_residual,
         model.dropout,
-        _exact_gelu(model),
+        model.gelu == "exact",
     )
-
-
-def _exact_gelu(model: config_dict.ConfigDict) -> bool:
-    check_known("model.gelu", model.gelu, ("tanh", "exact"))
-    return model.gelu == "exact"

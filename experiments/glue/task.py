@@ -116,7 +116,7 @@ def make_encode(
     tokens = masked_lm.make_tokenizer(config)
     readout = config.model.readout
     check_known("model.readout", readout, READOUTS)
-    if readout == "query" and not config.model.num_latents:
+    if readout == "query" and config.model.kind == "transformer":
         raise ValueError(
             "model.readout='query' needs latents to query; a Transformer reads from "
             "its first token: use 'shared_token' or 'task_tokens'."
@@ -187,7 +187,7 @@ def make_forward(
             # To the token before the text, which is the same for all, its own part.
             table = _task_table("task_tokens", model, len(num_outputs))
             inputs = inputs.at[:, 0].add(table[batch["task"]])
-        if not model.num_latents:
+        if model.kind == "transformer":
             outputs = make_transformer(model)(inputs, valid, is_training)
         else:
             if model.readout == "query":

@@ -11,6 +11,7 @@ import scipy.special
 from matplotlib.figure import Figure
 
 from experiments import drawing, predicting
+from experiments.imagenet import model as image_model
 from experiments.imagenet.task import CLASSES
 from experiments.predicting import Apply, Folder, Item, Record
 from perceiver_jax.data.image import decoding, transforms
@@ -85,7 +86,7 @@ class Predictor(predicting.Predictor):
         """See the base class."""
         pixels, batch = self._crop(item.data)
         maps = {name: np.asarray(found)[0] for name, found in look(batch).items()}
-        encoder = drawing.image_grid(
+        encoder = image_model.lay_out(
             self.config.model, maps[drawing.ENCODER].mean(0), pixels.shape[:2]
         )
         arrays = {"encoder": encoder}

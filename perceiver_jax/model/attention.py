@@ -5,6 +5,7 @@ around it (Perceiver, section 3.1; Perceiver IO, section 3.1 and appendix E).
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import haiku as hk
 import jax
@@ -253,6 +254,11 @@ class CrossAttention(hk.Module):
             x = query + x
         mlp = Mlp(self.widening_factor, self.exact_gelu, name="mlp")
         return x + _dropout(rate, mlp(LayerNorm(name="mlp_norm")(x)))
+
+
+# Layers are made where they are used, so that their names tell where they sit.
+MakeSelfAttention = Callable[[], SelfAttention]
+MakeCrossAttention = Callable[[], CrossAttention]
 
 
 def _dropout(rate: float, x: jax.Array) -> jax.Array:

@@ -1,7 +1,6 @@
 """The Transformer that Perceivers are compared with: it works on the inputs."""
 
 import dataclasses
-from collections.abc import Callable
 
 import haiku as hk
 import jax
@@ -18,7 +17,7 @@ class Transformer(hk.Module):
     """
 
     num_layers: int
-    self_attention: Callable[[], attention.SelfAttention]
+    self_attention: attention.MakeSelfAttention
     remat: bool = False  # recompute each layer in the backward pass, keep its input
     name: str | None = None
 

@@ -249,9 +249,9 @@ def test_misspelled_parts_of_documents_differ_in_a_few_letters(name):
 
 @pytest.mark.parametrize("variant", [*glue_configs.MULTITASK, "bert"])
 def test_every_readout_answers_the_task_that_is_asked(variant):
-    latents = 0 if variant == "bert" else 4
-    config = small_config("task_tokens" if latents == 0 else variant)
-    config.model.num_latents = latents
+    bert = variant == "bert"
+    config = small_config("task_tokens" if bert else variant)
+    config.model.kind = "transformer" if bert else "perceiver"
     forward = hk.transform(glue.make_forward(config.model, {"one": 3, "two": 1}))
     rng = np.random.default_rng(0)
     batch = {
@@ -310,7 +310,7 @@ def test_the_loss_is_of_the_task_that_is_asked():
         ({"data.held_out": "dev"}, "data.held_out='dev' is unknown: use validation"),
         ({"data.source": "csv"}, "data.source='csv' is unknown: use tfds, tsv, files"),
         ({"model.readout": "cls"}, "model.readout='cls' is unknown: use query"),
-        ({"model.num_latents": 0}, "model.readout='query' needs latents to query"),
+        ({"model.kind": "transformer"}, "model.readout='query' needs latents to query"),
         ({"data.dir": ""}, "data.source='tsv' needs --config.data.dir"),
         ({"data.source": "files"}, "needs one file train.csv or .tsv"),
         (
