@@ -61,7 +61,7 @@ def language_cost(variant: str) -> tuple[int, int, int]:
     }
     model = config.model
     logits = 2 * config.data.length * model.input_channels * model.vocab_size
-    return *count(text_model.make_forward(model), batch), logits
+    return *count(text_model.Forward(model), batch), logits
 
 
 def flow_cost(changes: Mapping[str, object]) -> tuple[int, int]:

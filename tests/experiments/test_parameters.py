@@ -84,7 +84,7 @@ def describe(config):
         forward = flow_model.make_forward(model)
         batch = {"frames": abstract(2, *model.image_size, 3)}
     else:
-        forward = text_model.make_forward(model)
+        forward = text_model.Forward(model)
         batch = {
             "tokens": abstract(model.max_length, dtype=jnp.int32),
             "token_mask": abstract(model.max_length),
