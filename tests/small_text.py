@@ -3,8 +3,9 @@
 from configs import glue, masked_lm
 
 SIZES = {
-    "batch_size": 4,
-    "eval_batch_size": 4,
+    "batch_size": 8,
+    "eval_batch_size": 8,
+    "epochs": 0.0,
     "steps": 2,
     "log_every": 1,
     "optimizer.schedule": "constant",
@@ -31,9 +32,5 @@ def masked_lm_config(**fields):
 def glue_config(variant="multitask_query", **fields):
     """A variant of GLUE with the docs model, on the official files."""
     config = glue.get_config(f"{variant},docs")
-    config.update_from_flattened_dict(
-        SIZES | {"batch_size": 8, "eval_batch_size": 8, "data.source": "tsv"}
-    )
-    config.epochs = 0.0
-    config.update_from_flattened_dict(fields)
+    config.update_from_flattened_dict(SIZES | {"data.source": "tsv"} | fields)
     return config

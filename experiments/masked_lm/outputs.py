@@ -81,7 +81,8 @@ class Fills:
             part = slice(start, min(start + self.width, int(valid.sum())))
             labels, masked = labels[part], masked[part]
             true = [self.tokens.show(token) for token in labels]
-            filled = map(self.tokens.show, np.where(masked, guess[part], labels))
+            said = [visible(self.tokens.show(token)) for token in guess[part]]
+            filled = np.where(masked, said, true)
             hidden = (_hide(s) if m else s for s, m in zip(true, masked))
             cells = ["".join(x).replace("|", "\\|") for x in (hidden, filled, true)]
             rows.append("| " + " | ".join(cells) + " |")
@@ -89,4 +90,10 @@ class Fills:
 
 
 def _hide(shown: str) -> str:
-    return " _" if shown[0] == " " else "_"
+    """Returns an underscore; a piece of text keeps the space that it begins with."""
+    return " _" if shown.startswith(" ") and len(shown) > 1 else "_"
+
+
+def visible(shown: str) -> str:
+    """Returns a token as `show` has it, with spaces that are seen."""
+    return shown.replace(" ", "␣")

@@ -10,6 +10,7 @@ import scipy.special
 
 from experiments import drawing, predicting
 from experiments.masked_lm.data import make_tokenizer
+from experiments.masked_lm.outputs import visible
 from experiments.predicting import Apply, Folder, Item, Record
 from perceiver_jax.data.text import tokenizer
 from perceiver_jax.data.text.tokenizer import MASK, NUM_RESERVED
@@ -157,8 +158,3 @@ class Predictor(predicting.Predictor):
             )
             lines.append(f"  {self.unit} {mask['position']}: {', '.join(answers)}")
         return "\n".join(lines)
-
-
-def visible(shown: str) -> str:
-    """Returns a token as people see it where it stands alone: its spaces too."""
-    return shown.replace(" ", "␣")

@@ -14,7 +14,7 @@ from configs import (
     optical_flow,
     text_classification,
 )
-from experiments.glue import task as glue_task
+from experiments.glue import model as glue_model
 from experiments.imagenet import model as image_model
 from experiments.masked_lm import model as text_model
 from experiments.optical_flow import model as flow_model
@@ -91,7 +91,7 @@ def describe(config):
             "task": abstract(dtype=jnp.int32),
         }
     if config.task == "glue":
-        forward = glue_task.make_forward(model, dict.fromkeys(config.data.tasks, 3))
+        forward = glue_model.Forward(model, dict.fromkeys(config.data.tasks, 3))
     return parameters.describe(forward, batch)
 
 

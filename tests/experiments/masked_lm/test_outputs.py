@@ -55,3 +55,12 @@ def test_fills_show_what_was_hidden_and_said():
     batch = {"labels": labels, "masked": masked, "token_mask": np.ones_like(masked)}
     table = outputs.Fills(BYTES)(logits, batch)["fills"]
     assert table.splitlines()[2] == r"| a ___ \| sat | a dog \| sat | a cat \| sat |"
+
+
+def test_filled_spaces_are_seen():
+    labels = BYTES.encode(b"a cat")[None]
+    masked = np.isin(np.arange(5), [1, 2])[None]
+    logits = np.eye(262)[BYTES.encode(b"a  at")][None]
+    batch = {"labels": labels, "masked": masked, "token_mask": np.ones_like(masked)}
+    table = outputs.Fills(BYTES)(logits, batch)["fills"]
+    assert table.splitlines()[2] == "| a__at | a␣␣at | a cat |"

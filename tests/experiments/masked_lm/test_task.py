@@ -16,7 +16,7 @@ def task():
 def test_the_model_s_example_is_one_of_training(task):
     batch = next(task.train.batches(0, 2))
     found = jax.tree.map(lambda x: (x.shape, np.dtype(x.dtype)), batch)
-    shapes = task.model.batch(4)
+    shapes = task.model.batch(8)
     assert found == jax.tree.map(lambda x: (x.shape, np.dtype(x.dtype)), shapes)
     (evaluation,) = task.evaluations.values()
     assert set(next(iter(evaluation.batches()))) == {*shapes, "left_out"}
