@@ -78,7 +78,7 @@ def confused_classes(name: str, class_names: Sequence[str], found: Found) -> Sec
                 taken if wrong[true].any() else "",
             )
         )
-    caption = f"{len(order)} of {len(class_names)} classes, those with most mistakes."
+    caption = f"Of {len(class_names)} classes those with the most mistakes come first."
     header = ("class", "examples", "right", "most often taken for")
     return Section(f"{name}: classes", caption, table(header, rows))
 
