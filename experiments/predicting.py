@@ -169,11 +169,19 @@ def _flag_fields(predictor: type[Predictor]) -> list[dataclasses.Field]:
 def text_items(
     paths: Sequence[pathlib.Path], lines: Sequence[bytes], texts: Sequence[str]
 ) -> Iterator[Item]:
-    """Yields the bytes of files, of lines and of texts of the command line."""
-    yield from (Item(str(path), path.stem, path.read_bytes()) for path in paths)
+    """Yields files, lines and texts of the command line, for `read_text`."""
+    yield from path_items(paths, [])
     for kind, found in (("line", lines), ("text", [text.encode() for text in texts])):
         for number, text in enumerate(found, 1):
             yield Item(f"{kind} {number}", f"{kind}_{number}", text)
+
+
+def read_text(item: Item) -> bytes:
+    """Returns the bytes of an item of `text_items`.
+
+    Files are read here, so that one that can't be read is no other item's error.
+    """
+    return item.data.read_bytes() if isinstance(item.data, pathlib.Path) else item.data
 
 
 def path_items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[Item]:

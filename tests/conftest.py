@@ -1,6 +1,5 @@
 """What all tests run on: virtual CPU devices, and one small trained model."""
 
-import fcntl
 import os
 import pathlib
 import re
@@ -27,15 +26,7 @@ def trained_digits(
     tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> pathlib.Path:
     """The workdir of a tiny digits run, made by one worker; not to be written to."""
-    folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        folder = folder.parent  # of all workers
-    workdir = folder / "trained_digits"
-    with open(folder / "trained_digits.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not workdir.exists():
-            programs.run("experiments.train", *programs.RUN, f"--workdir={workdir}")
-    return workdir
+    return programs.train_once(tmp_path_factory, worker_id, "digits", *programs.RUN)
 
 
 @pytest.fixture
