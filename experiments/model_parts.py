@@ -6,29 +6,13 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from experiments.checks import check_known
 from perceiver_jax.model import attention, perceiver, transformer
-
-_COUNTS = (
-    "num_latents",
-    "latent_channels",
-    "num_cross_heads",
-    "num_self_heads",
-    "num_decoder_heads",
-)
 
 
 def make_perceiver(
     model: config_dict.ConfigDict, head: perceiver.Head
 ) -> perceiver.Perceiver:
-    """Makes the modules of configs/base.py:get_model, inside a Haiku function.
-
-    Raises:
-      ValueError: a size or a number of heads is not positive.
-    """
-    for field in _COUNTS:
-        if model[field] < 1:
-            raise ValueError(f"model.{field}={model[field]} must be 1 or more.")
+    """Makes the modules of configs/base.py:get_model, inside a Haiku function."""
     cross_attention = functools.partial(
         attention.CrossAttention,
         num_heads=model.num_cross_heads,
@@ -100,7 +84,6 @@ def _self_attention(
 
 
 def _common(model: config_dict.ConfigDict) -> dict[str, Any]:
-    check_known("model.gelu", model.gelu, ("tanh", "exact"))
     return {
         "qk_channels": model.qk_channels or None,
         "v_channels": model.v_channels or None,
