@@ -225,16 +225,27 @@ make_self = functools.partial(attention.SelfAttention, 2)
 make_cross = functools.partial(attention.CrossAttention, 1)
 
 
-def processor(inputs, num_blocks=4, layers_per_block=2, dropout=0.0, **options):
+def processor(
+    inputs,
+    num_blocks=4,
+    layers_per_block=2,
+    num_cross_attends=1,
+    dropout=0.0,
+    **options,
+):
     """(latents) -> latents as a Haiku function that is given its key."""
+    blocks = (
+        num_blocks,
+        layers_per_block,
+        functools.partial(make_self, dropout_rate=dropout),
+    )
+    cross_attention = functools.partial(make_cross, dropout_rate=dropout)
 
     def process(latents):
-        module = perceiver.Processor(
-            num_blocks,
-            layers_per_block,
-            functools.partial(make_self, dropout_rate=dropout),
-            cross_attention=functools.partial(make_cross, dropout_rate=dropout),
-            **options,
+        if num_cross_attends == 1:
+            return perceiver.Processor(*blocks, **options)(latents, is_training=True)
+        module = perceiver.IterativeProcessor(
+            *blocks, num_cross_attends, cross_attention, **options
         )
         return module(latents, inputs, is_training=True)
 
@@ -260,7 +271,7 @@ def plain_loop(params, latents, inputs, num_cross, shared, at_start):
     """4 blocks of 2 layers and the later cross-attends, one call after the other."""
 
     def cross(latents, number):
-        prefix, index = "processor/", ()
+        prefix, index = "iterative_processor/", ()
         if not shared:
             prefix += "cross_attends/" if at_start else "segments/"
             index = number - 1
@@ -270,15 +281,18 @@ def plain_loop(params, latents, inputs, num_cross, shared, at_start):
 
     def block(latents, number):
         segment, within = divmod(number, 4 // num_cross)
+        prefix = "processor/" if num_cross == 1 else "iterative_processor/processor/"
         for layer in range(2):
             if shared:
-                prefix, index = "processor/block/layers/", layer
+                blocks, index = "block/layers/", layer
             elif at_start or segment == 0:
-                prefix, index = "processor/blocks/block/layers/", (number, layer)
+                blocks, index = "blocks/block/layers/", (number, layer)
             else:
-                prefix = "processor/segments/blocks/block/layers/"
-                index = (segment - 1, within, layer)
-            latents = process(module_slice(params, prefix, index), None, latents)
+                prefix = "iterative_processor/segments/processor/"
+                blocks, index = "blocks/block/layers/", (segment - 1, within, layer)
+            latents = process(
+                module_slice(params, prefix + blocks, index), None, latents
+            )
         return latents
 
     if at_start:
@@ -299,11 +313,9 @@ def plain_loop(params, latents, inputs, num_cross, shared, at_start):
 )
 def test_scans_are_plain_loops_over_layers(num_cross, shared, at_start):
     latents, inputs = normal(2, 3, WIDTH), normal(2, 5, CHANNELS, seed=1)
+    options = {"cross_attends_at_start": True} if at_start else {}
     module = processor(
-        inputs,
-        share_weights=shared,
-        num_cross_attends=num_cross,
-        cross_attends_at_start=at_start,
+        inputs, num_cross_attends=num_cross, share_weights=shared, **options
     )
     params = random_params_of(module, latents)
     layers = [a.size for m, p in params.items() for a in p.values() if "self_" in m]
@@ -377,8 +389,8 @@ def test_traces_do_not_grow_with_depth(shared):
             inputs,
             num_blocks,
             layers_per_block,
+            num_cross,
             share_weights=shared,
-            num_cross_attends=num_cross,
         )
         params = jax.eval_shape(lambda: module.init(jax.random.key(0), latents))
         loss = lambda params: module.apply(params, None, latents).sum()
@@ -389,14 +401,12 @@ def test_traces_do_not_grow_with_depth(shared):
 
 
 def test_cross_attends_that_cannot_be_spread_are_refused():
-    build = lambda **options: hk.transform(
-        lambda: perceiver.Processor(8, 1, make_self, **options)
+    build = lambda at_start: hk.transform(
+        lambda: perceiver.IterativeProcessor(8, 1, make_self, 3, make_cross, at_start)
     ).init(jax.random.key(0))
     with pytest.raises(ValueError, match="num_cross_attends=3 .* num_blocks=8"):
-        build(num_cross_attends=3, cross_attention=make_cross)
-    build(num_cross_attends=3, cross_attention=make_cross, cross_attends_at_start=True)
-    with pytest.raises(ValueError, match="num_cross_attends=2 needs"):
-        build(num_cross_attends=2)
+        build(at_start=False)
+    build(at_start=True)
 
 
 # The whole model.
@@ -436,8 +446,8 @@ def test_order_of_the_inputs_does_not_matter(variant):
 
 def whole_model(head, num_cross=2):
     encoder = perceiver.Encoder(3, WIDTH, make_cross)
-    shared = perceiver.Processor(2, 1, make_self, True, num_cross, make_cross)
-    return perceiver.Perceiver(encoder, shared, head)
+    process = perceiver.IterativeProcessor(2, 1, make_self, num_cross, make_cross)
+    return perceiver.Perceiver(encoder, process, head)
 
 
 def test_pixels_and_learned_positions_may_be_permuted_together():

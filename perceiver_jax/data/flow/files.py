@@ -118,12 +118,13 @@ def _write_kitti(path, flow, valid):
 
 def _decode(path):
     data = np.frombuffer(path.read_bytes(), np.uint8)
+    damaged = CorruptExample(f"{path} is damaged, truncated or no {path.suffix} file.")
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    except cv2.error as error:
-        raise CorruptExample(f"{path} can't be decoded: {error}") from error
+    except cv2.error as error:  # such as a size below 0, or beyond all bounds
+        raise damaged from error
     if pixels is None:
-        raise CorruptExample(f"{path} is damaged, truncated or no {path.suffix} file.")
+        raise damaged
     return pixels
 
 

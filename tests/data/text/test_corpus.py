@@ -152,13 +152,10 @@ def crop(texts, rng):
     found = tokens.encode(b"".join(text["text"] for text in texts))[:512]
     return {"tokens": np.where(mask(found, rng), tokenizer.MASK, found)}
 
-batches = loader.train_batches(
-    loader.Mixture([corpus.TextFiles(sys.argv[1], "text", "unused")], [1.0]),
-    crop,
-    16,
-    seed=0,
-    group_size=10,
-)
+files = corpus.TextFiles(sys.argv[1], "text", "unused")
+batches = loader.TrainLoader(
+    files, crop, batch_size=16, seed=0, group_size=10
+).batches()
 peaks = []
 for step, batch in zip(range(100), batches):
     if step in (10, 99):
