@@ -121,7 +121,8 @@ def test_branches_custom_gradients_and_vmap():
 
 def test_work_split_over_devices_or_a_kernel_grid_counts_for_all_of_it():
     x, w = shape(8, 16), shape(16, 16)
-    mesh = AbstractMesh((4,), ("data",))
+    auto = jax.sharding.AxisType.Auto
+    mesh = AbstractMesh((4,), ("data",), axis_types=(auto,))
     specs = {"in_specs": (P("data"), P()), "out_specs": P("data")}
     assert flops.count_flops(jax.shard_map(layer, mesh=mesh, **specs), x, w) == MATMUL
     mapped = jax.pmap(layer, in_axes=(0, None))

@@ -3,13 +3,15 @@
 import functools
 import pathlib
 
-import matplotlib.cbook
 import numpy as np
-from sklearn.datasets import load_sample_images
 
+from perceiver_jax import extras
 from perceiver_jax.data.flow.datasets import read_image
 from perceiver_jax.data.image import images as image
 from perceiver_jax.data.sources import CorruptExample, SkipCorrupt, files_below
+
+cbook = extras.Library("matplotlib.cbook", extra="flow")
+sklearn_datasets = extras.Library("sklearn.datasets", extra="flow")
 
 _KEPT = 64  # decoded photos of folders, the last ones used: 0.8 GB at most
 _SIDES = (8, 2048)  # pixels: smaller photos are left out, larger ones shrunk
@@ -44,10 +46,10 @@ def _read(path: pathlib.Path) -> np.ndarray:
 
 def scikit_learn() -> list[np.ndarray]:
     """Returns the two photos that come with scikit-learn, a temple and a flower."""
-    return list(load_sample_images().images)
+    return list(sklearn_datasets.load_sample_images().images)
 
 
 def matplotlib_portrait() -> list[np.ndarray]:
     """Returns the photo that comes with Matplotlib, of Grace Hopper."""
-    path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    path = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
     return [read_image(pathlib.Path(str(path)))]

@@ -8,10 +8,10 @@ noise.
 import dataclasses
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from perceiver_jax import extras
 from perceiver_jax.data.flow.motion import (
     Motion,
     project,
@@ -19,6 +19,8 @@ from perceiver_jax.data.flow.motion import (
     random_waves,
 )
 from perceiver_jax.data.sources import Example, SkipCorrupt
+
+cv2 = extras.Library("cv2", extra="flow")
 
 Photos = Sequence[np.ndarray] | SkipCorrupt  # [h, w, 3] uint8, by index
 
