@@ -83,7 +83,7 @@ def make_decoder(
         ),
         output_channels,
         zero_output,
-        model.query_block,
+        model.query_chunk,
         model.remat,
     )
 

@@ -68,7 +68,7 @@ def flow_cost(changes: Mapping[str, object]) -> tuple[int, int]:
     """Returns parameters and FLOPs of changes to `autoflow`, at 368 x 496 pixels."""
     config = optical_flow.get_config("autoflow")
     config.update_from_flattened_dict(changes)
-    config.model.query_block = 0  # or the latents' keys count once for each block
+    config.model.query_chunk = 0  # or the latents' keys count once for each chunk
     size = (1, 2, *config.model.image_size, 3)
     batch = {"frames": jax.ShapeDtypeStruct(size, np.float32)}
     return count(flow_model.make_forward(config.model), batch)

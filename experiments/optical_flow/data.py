@@ -10,7 +10,7 @@ from ml_collections import config_dict
 
 from experiments.checks import check_known, check_size
 from perceiver_jax.data import loader, sources
-from perceiver_jax.data.flow import datasets, photos, rendering
+from perceiver_jax.data.flow import datasets, pair_files, photos, rendering
 from perceiver_jax.data.sources import Source
 
 # Of rendered pairs to train on, to test on, and of photos that only the camera moves.
@@ -117,7 +117,7 @@ def _render(data: config_dict.ConfigDict, name: str) -> Source:
     size = tuple(data.render_size)
     moved = name == "moved_photos"
     folder = data.test_photos if moved else data.photos
-    images: rendering.Photos
+    images: photos.Photos
     if folder:
         images = photos.folder(pathlib.Path(folder).expanduser())
     else:
@@ -152,7 +152,7 @@ def by_shape(source: Source) -> list[Source]:
 
     A batch has one size only, and KITTI's frames have several.
     """
-    if not isinstance(source, datasets.PairFiles):
+    if not isinstance(source, pair_files.PairFiles):
         return [source]
     groups = collections.defaultdict(list)
     for index in range(len(source)):

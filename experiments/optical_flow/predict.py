@@ -12,8 +12,8 @@ from PIL import Image
 from experiments import drawing as attention_pictures
 from experiments.optical_flow import model as flow_model
 from experiments.predicting import Apply, Item, Options, Predictor, Record
-from perceiver_jax.data.flow import datasets, files, pairs, pictures
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.flow import files, pairs, pictures
+from perceiver_jax.data.image import decoding
 from perceiver_jax.data.video import files as video
 
 OPTIONS = ()
@@ -25,12 +25,12 @@ def make_predictor(config: config_dict.ConfigDict, options: Options) -> Predicto
     del options
     tile = tuple(config.model.image_size)
     whole = config.model.copy_and_resolve_references()
-    whole.query_block = 0  # attention in a loop can't be looked at
+    whole.query_chunk = 0  # attention in a loop can't be looked at
     return Predictor(
         forward=flow_model.make_forward(config.model),
         looked_at=flow_model.make_forward(whole),
         example={"frames": np.zeros((1, 2, *tile, 3), np.float32)},
-        suffixes=(*image.SUFFIXES, *video.SUFFIXES),
+        suffixes=(*decoding.SUFFIXES, *video.SUFFIXES),
         items=_items,
         predict=functools.partial(_predict, tile=tile),
         attend=functools.partial(
@@ -56,7 +56,7 @@ def _items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[It
 def _pairs(item: Item) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Consecutive frames, uint8."""
     if isinstance(item.data, tuple):
-        first, second = map(datasets.read_image, item.data)
+        first, second = map(decoding.read_image, item.data)
         if first.shape != second.shape:
             raise ValueError(
                 f"{item.name}: frames of {first.shape[:2]} and {second.shape[:2]} "

@@ -42,6 +42,16 @@ class ProgramCost:
         held = self.argument_bytes + self.output_bytes - self.aliased_bytes
         return held + self.temp_bytes
 
+    def __str__(self) -> str:
+        """For people."""
+        return (
+            f"{self.flops / 1e9:,.0f} GFLOP\n"
+            f"{self.bytes_accessed / 1e9:,.2f} GB accessed\n"
+            f"{self.argument_bytes / 1e9:,.3f} GB arguments, in place\n"
+            f"{self.temp_bytes / 1e9:,.3f} GB temporaries\n"
+            f"{self.total_bytes / 1e9:,.3f} GB in all"
+        )
+
 
 def program_cost(compiled: jax.stages.Compiled) -> ProgramCost:
     """Reads the cost of a compiled program, each loop counted as often as it runs.

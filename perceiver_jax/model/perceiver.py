@@ -161,15 +161,15 @@ def _module(make: Callable[[], Callable], share: bool) -> Callable:
 class Decoder(hk.Module):
     """Output queries cross-attend to the latents (Perceiver IO, section 3.2).
 
-    Queries know nothing of each other, so many of them are decoded in blocks: then only
-    inputs and outputs have an array as long as all of them.
+    Queries know nothing of each other, so they can be decoded in chunks: the arrays in
+    between are then as long as a chunk.
     """
 
     cross_attention: MakeCrossAttention
     output_channels: int | None = None  # a final linear map; none by default
     zero_output: bool = False  # start from outputs of zero (optical flow)
-    query_block: int = 0  # queries of a block, at most; 0: all in one
-    remat: bool = False  # recompute each block in the backward pass
+    query_chunk: int = 0  # queries at a time, where there are twice as many; 0: all
+    remat: bool = False  # recompute each chunk in the backward pass
     name: str | None = None
 
     def __call__(
@@ -191,22 +191,23 @@ class Decoder(hk.Module):
                 self.output_channels, self.zero_output, name="output"
             )
 
-        def decode(block):
+        def decode(chunk):
+            queries, query_mask = chunk
             outputs = cross_attention(
-                block[0], latents, None, block[1], is_training=is_training
+                queries, latents, None, query_mask, is_training=is_training
             )
             if project is None:
                 return outputs
-            # Outputs may be pixels: bfloat16 knows a flow of 100 to half a pixel only.
+            # Outputs may be pixels: bfloat16 rounds a flow of 100 to half a pixel.
             return project(outputs.astype(jnp.float32))
 
         num_queries = queries.shape[1]
-        count = chunks.count(num_queries, self.query_block or num_queries)
-        if count == 1 or hk.running_init():  # in a loop no parameters can be made
+        count = chunks.num_chunks(num_queries, self.query_chunk or num_queries)
+        if count == 1 or hk.running_init():  # a loop can't make parameters
             return decode((queries, query_mask))
         if self.remat:
             decode = stack.remat(decode)
-        return chunks.map_blocks(decode, (queries, query_mask), count, hk.map)
+        return chunks.map_chunks(decode, (queries, query_mask), count, hk.map)
 
 
 @dataclasses.dataclass
@@ -222,22 +223,20 @@ class MeanPool(hk.Module):
         return attention.Projection(self.output_channels, name="output")(pooled)
 
 
+@dataclasses.dataclass
 class LearnedQueries(hk.Module):
     """Queries that are the same for every example, such as one for a class."""
 
-    def __init__(
-        self,
-        num_queries: int,
-        channels: int,
-        init_scale: float = 0.02,
-        name: str | None = None,
-    ):
-        super().__init__(name=name)
-        self._table = (num_queries, channels, init_scale)
+    num_queries: int
+    channels: int
+    init_scale: float = 0.02
+    name: str | None = None
 
     def __call__(self) -> jax.Array:
         """Returns [1, O, E]; 1 serves the whole batch."""
-        return position.learned_array("queries", *self._table)[None]
+        return position.learned_array(
+            "queries", self.num_queries, self.channels, self.init_scale
+        )[None]
 
 
 Head = Decoder | MeanPool

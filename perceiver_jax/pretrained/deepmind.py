@@ -22,7 +22,7 @@ def _each(ours: str, theirs: str, names: Sequence[str]) -> list[Rule]:
     return [Rule(f"{ours}/{n}", f"{theirs}/{n}") for n in names]
 
 
-def _block(ours: str, theirs: str, norms: Sequence[str]) -> list[Rule]:
+def _layer(ours: str, theirs: str, norms: Sequence[str]) -> list[Rule]:
     parts = [
         ("attention/query", "attention/linear", _LINEAR),
         ("attention/key", "attention/linear_1", _LINEAR),
@@ -44,8 +44,8 @@ def _encoder(theirs: str) -> list[Rule]:
     """The encoder and the processor, which are one module there."""
     return [
         Rule("encoder/latents", f"{theirs}/trainable_position_encoding/pos_embs"),
-        *_block("encoder/cross_attention", f"{theirs}/cross_attention", _CROSS),
-        *_block(
+        *_layer("encoder/cross_attention", f"{theirs}/cross_attention", _CROSS),
+        *_layer(
             "processor/block/layers/self_attention",
             theirs + "/self_attention{_layer}",
             _SELF,
@@ -55,7 +55,7 @@ def _encoder(theirs: str) -> list[Rule]:
 
 def _decoder(theirs: str) -> list[Rule]:
     return [
-        *_block("decoder/cross_attention", f"{theirs}/cross_attention", _CROSS),
+        *_layer("decoder/cross_attention", f"{theirs}/cross_attention", _CROSS),
         *_each("decoder/output", f"{theirs}/output", _LINEAR),
     ]
 
@@ -107,7 +107,7 @@ MASKED_LM: list[Rule] = [
         "learned_queries/queries",
         "basic_decoder/~/trainable_position_encoding/pos_embs",
     ),
-    *_block("decoder/cross_attention", "basic_decoder/cross_attention", _CROSS),
+    *_layer("decoder/cross_attention", "basic_decoder/cross_attention", _CROSS),
 ]
 
 OPTICAL_FLOW: list[Rule] = [

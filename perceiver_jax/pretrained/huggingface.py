@@ -34,7 +34,7 @@ def _norm(ours: str, theirs: str) -> list[Rule]:
     ]
 
 
-def _block(ours: str, theirs: str, norms: Sequence[str]) -> list[Rule]:
+def _layer(ours: str, theirs: str, norms: Sequence[str]) -> list[Rule]:
     *before, last = norms
     return [
         *_linear(f"{ours}/attention/query", f"{theirs}.attention.self.query"),
@@ -55,13 +55,13 @@ def _block(ours: str, theirs: str, norms: Sequence[str]) -> list[Rule]:
 
 
 def _cross(ours: str, theirs: str) -> list[Rule]:
-    return _block(ours, theirs, ("query_norm", "input_norm", "mlp_norm"))
+    return _layer(ours, theirs, ("query_norm", "input_norm", "mlp_norm"))
 
 
 _ENCODER = [
     Rule("encoder/latents", "perceiver.embeddings.latents"),
     *_cross("encoder/cross_attention", "perceiver.encoder.cross_attention"),
-    *_block(
+    *_layer(
         "processor/block/layers/self_attention",
         "perceiver.encoder.self_attends.{layer}",
         ("attention_norm", "mlp_norm"),

@@ -226,12 +226,15 @@ def few_steps(task, parallel, accumulate=1, num_steps=3):
     """Losses and final variables of a few updates."""
     forward = make_forward(task.forward, FLOAT32)
     schedule = optax.constant_schedule(0.01)
-    optimizer = optimizers.lamb(schedule, weight_decay=0.1, clip_norm=1.0)
+    data = task.train_data(0)
+    batch = next(data)
+    params, _ = jax.eval_shape(lambda: forward.init(jax.random.key(0), batch, True))
+    decays = {m: {name: name == "w" for name in a} for m, a in params.items()}
+    layer_axes = jax.tree.map(lambda _: 0, params)
+    optimizer = optimizers.lamb(schedule, decays, layer_axes, 0.1, clip_norm=1.0)
     step = parallel.compile_update(
         update.make_update(task, forward, optimizer, schedule, 0, accumulate)
     )
-    data = task.train_data(0)
-    batch = next(data)
     state = parallel.initialize(lambda: update.init(forward, optimizer, 0, batch))
     losses = []
     for _ in range(num_steps):

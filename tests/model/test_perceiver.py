@@ -399,24 +399,6 @@ def test_cross_attends_that_cannot_be_spread_are_refused():
         build(num_cross_attends=2)
 
 
-def test_stack_of_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="'towers'"):
-        stack.stacked(lambda x: x, 2, "towers")
-
-
-@pytest.mark.parametrize(
-    ("module", "depth"),
-    [
-        ("encoder/cross_attention/mlp/hidden", 0),
-        ("processor/block/layers/self_attention/mlp/hidden", 1),
-        ("processor/segments/blocks/block/layers/self_attention/mlp/hidden", 3),
-        ("my_layers/blocks_of_mine", 0),
-    ],
-)
-def test_depth_counts_the_stacks_around_a_module(module, depth):
-    assert stack.depth(module) == depth
-
-
 # The whole model.
 
 
@@ -503,10 +485,10 @@ def test_masked_inputs_and_queries_do_not_reach_the_outputs_of_others():
 def test_decoding_in_blocks_changes_nothing_but_memory(num_queries, remat, query_batch):
     """Neither outputs nor gradients; and no array of all queries by all latents."""
 
-    def decode(latents, queries, mask, query_block):
+    def decode(latents, queries, mask, query_chunk):
         cross_attention = functools.partial(attention.CrossAttention, num_heads=2)
         decoder = perceiver.Decoder(
-            cross_attention, 3, query_block=query_block, remat=remat
+            cross_attention, 3, query_chunk=query_chunk, remat=remat
         )
         return decoder(latents, queries, mask)
 
@@ -515,8 +497,8 @@ def test_decoding_in_blocks_changes_nothing_but_memory(num_queries, remat, query
     module = hk.without_apply_rng(hk.transform(decode))
     params = random_params_of(module, latents, queries, mask, 0)
 
-    def loss(params, latents, queries, query_block):
-        outputs = module.apply(params, latents, queries, mask, query_block)
+    def loss(params, latents, queries, query_chunk):
+        outputs = module.apply(params, latents, queries, mask, query_chunk)
         return (outputs**2).sum(), outputs
 
     gradient = jax.grad(loss, (0, 1, 2), has_aux=True)
@@ -528,9 +510,9 @@ def test_decoding_in_blocks_changes_nothing_but_memory(num_queries, remat, query
         in_blocks,
     )
 
-    def largest(query_block):
+    def largest(query_chunk):
         traced = jax.make_jaxpr(gradient, static_argnums=3)
-        shapes = all_shapes(traced(params, latents, queries, query_block).jaxpr)
+        shapes = all_shapes(traced(params, latents, queries, query_chunk).jaxpr)
         return max(map(np.prod, shapes))
 
     scores = 2 * 2 * num_queries * 24

@@ -366,7 +366,9 @@ def test_variants_can_be_built_without_data(variant):
         functools.partial(forward.apply, is_training=False), *variables, None, batch
     )
     assert flow.shape == (2, *config.model.image_size, 2)
-    build.make_optimizer(config, build.total_steps(config, task.num_train_examples()))
+    build.make_optimizer(
+        config, build.total_steps(config, task.num_train_examples()), {}
+    )
 
 
 def test_an_untrained_model_says_no_motion():

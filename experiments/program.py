@@ -1,0 +1,98 @@
+"""How every program begins and ends: flags, then work, then at most one line of error.
+
+if __name__ == "__main__":
+program.run(main)
+"""
+
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+_TRACEBACK = flags.DEFINE_bool(
+    "traceback", False, "Show where in the code an error came from."
+)
+
+# What a user can mend: a wrong value, a missing file, a machine that is too small. All
+# else is a fault of the code, whose place is worth seeing.
+EXPECTED = (
+    ValueError,
+    OSError,
+    RuntimeError,
+    ArithmeticError,
+    ImportError,
+    MemoryError,
+    flags.Error,
+)
+EXPECTED_OF_FLAGS = (*EXPECTED, AttributeError, TypeError)
+
+
+def run(
+    main: Callable[[Sequence[str]], None],
+    parse: Callable[[Sequence[str]], list[str]] = flags.FLAGS,
+    takes_arguments: bool = False,
+) -> None:
+    """Parses flags and calls main(arguments); the last line of an error is its message.
+
+    Args:
+      main: takes the arguments that are no flags.
+      parse: argv -> argv without flags.
+      takes_arguments: whether there may be any.
+    """
+    in_help(_TRACEBACK.name)
+
+    def parse_or_stop(argv):
+        try:
+            _check_config_file(argv)
+            return parse(argv)
+        except Exception as error:
+            stop(error, EXPECTED_OF_FLAGS)
+
+    def start(argv):
+        try:
+            if argv[1:] and not takes_arguments:
+                raise app.UsageError(
+                    f"Unexpected: {' '.join(argv[1:])}. All is said by flags."
+                )
+            main(argv[1:])
+        except app.UsageError:
+            raise
+        except Exception as error:
+            stop(error, EXPECTED)
+
+    app.run(start, flags_parser=parse_or_stop)
+
+
+def stop(error: Exception, expected: tuple[type[Exception], ...]) -> None:
+    """Ends the program: with the error's message, or with all of it where asked to."""
+    if "--traceback" in sys.argv or not isinstance(error, expected):
+        raise error
+    print(message(error), file=sys.stderr)
+    sys.exit(1)
+
+
+def message(error: BaseException) -> str:
+    """Returns what an error says; its type where it says nothing."""
+    if isinstance(error, flags.Error) and error.__context__ is not None:
+        return message(error.__context__)  # of a config file, with the error inside
+    if isinstance(error, AttributeError):  # ml_collections' for a field
+        return f"The config has no such field: {' '.join(str(error).split())}"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    return str(error) or repr(error)
+
+
+def in_help(*names: str) -> None:
+    """Lists flags of other modules in the program's --help."""
+    for name in names:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
+
+def _check_config_file(argv: Sequence[str]) -> None:
+    """Raises FileNotFoundError, before a flag of it does with a page of errors."""
+    for argument in argv[1:]:
+        name, _, value = argument.lstrip("-").partition("=")
+        path = value.partition(":")[0]
+        if name == "config" and not pathlib.Path(path).is_file():
+            raise FileNotFoundError(f"There is no config file {path}.")
