@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
+from perceiver_jax.engine import libtpu
+
 _TRACEBACK = flags.DEFINE_bool(
     "traceback", False, "Show where in the code an error came from."
 )
@@ -40,6 +42,7 @@ def run(
       parse: argv -> argv without flags.
       takes_arguments: whether there may be any.
     """
+    libtpu.configure()
     in_help(_TRACEBACK.name)
 
     def parse_or_stop(argv):

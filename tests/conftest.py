@@ -16,9 +16,9 @@ os.environ |= {
     "JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(__file__).parent / ".jax_cache"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
 }
-
-if importlib.metadata.version("jaxlib") < "0.11":  # XLA aborts at unknown flags
-    # They compile for twice as long or more.
+# Fusion emitters compile for longer. Later versions have nothing else, and abort at
+# flags that they do not know.
+if importlib.metadata.version("jaxlib") < "0.11":
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
 import jax  # noqa: E402
