@@ -53,7 +53,7 @@ def write_pickle(path: pathlib.Path, listed: str) -> int:
 
 def read_list(name: str) -> hk.Params:
     """Random arrays, of the names and shapes in a list; none where there is no list."""
-    path = ROOT / "tests" / "data" / f"{name}.txt"
+    path = ROOT / "tests" / "fixtures" / f"{name}.txt"
     rng = np.random.default_rng(0)
     tree: dict[str, dict[str, np.ndarray]] = {}
     lines = path.read_text().splitlines() if path.exists() else []
