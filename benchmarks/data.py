@@ -23,7 +23,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from experiments.masked_lm import task as masked_lm
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.image import augmentation, decoding, transforms
 from perceiver_jax.data.text import corpus, masking, tokenizer
 
 _SECONDS = flags.DEFINE_float("seconds", 10, "How long to measure each.", lower_bound=0)
@@ -42,9 +42,9 @@ def photograph() -> bytes:
 
 def our_image(data: bytes, rng: np.random.Generator) -> np.ndarray:
     """Encoded bytes to normalized pixels, float32 [224, 224, 3]."""
-    picture = image.decode(data, "photograph")
-    picture = image.flip(image.inception_crop(picture, _SIZE, rng), rng)
-    return image.normalize(image.rand_augment(picture, rng))
+    picture = decoding.decode(data, "photograph")
+    picture = transforms.flip(transforms.inception_crop(picture, _SIZE, rng), rng)
+    return transforms.normalize(augmentation.rand_augment(picture, rng))
 
 
 def naive_image(data: bytes, rng: np.random.Generator) -> np.ndarray:
@@ -55,9 +55,9 @@ def naive_image(data: bytes, rng: np.random.Generator) -> np.ndarray:
     height = min(int((share / aspect * 375 * 500) ** 0.5), 375)
     left, top = int(rng.integers(501 - width)), int(rng.integers(376 - height))
     picture = picture.crop((left, top, left + width, top + height))
-    picture = image.flip(picture.resize(_SIZE, Image.Resampling.BICUBIC), rng)
-    pixels = np.array(image.rand_augment(picture, rng)) / 255
-    return ((pixels - image.MEAN) / image.STD).astype(np.float32)
+    picture = transforms.flip(picture.resize(_SIZE, Image.Resampling.BICUBIC), rng)
+    pixels = np.array(augmentation.rand_augment(picture, rng)) / 255
+    return ((pixels - transforms.MEAN) / transforms.STD).astype(np.float32)
 
 
 def naive_text(

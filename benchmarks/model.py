@@ -23,7 +23,7 @@ from configs import imagenet
 from experiments import build
 from perceiver_jax.engine import evaluation, flops, update
 from perceiver_jax.engine.forward import make_forward, parse_policy
-from perceiver_jax.model import stack
+from perceiver_jax.model import parameters, stack
 
 _VARIANT = flags.DEFINE_string("variant", "fourier", "Of configs/imagenet.py.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Images a step.")
@@ -61,8 +61,9 @@ def make_programs():
     config.precision = "params=float32,compute=float32,output=float32"  # of a CPU
     task = build.make_task(config)
     forward = make_forward(task.forward, parse_policy(config.precision))
-    optimizer, schedule = build.make_optimizer(config, 1000)
     batch = next(iter(task.train_data(0)))
+    described = parameters.describe(task.forward, batch)
+    optimizer, schedule = build.make_optimizer(config, 1000, described)
     state = jax.jit(lambda: update.init(forward, optimizer, 0, batch))()
 
     def predict(state, batch):

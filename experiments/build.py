@@ -1,45 +1,88 @@
 """From a config to the engine's objects: the only place that unpacks it for them."""
 
-import dataclasses
 import importlib
 import importlib.util
+import types
+from collections.abc import Collection
+from typing import Any
 
 import optax
 from ml_collections import config_dict
 
-from experiments import predicting as predictors
-from experiments.checks import check_known
+from experiments import checks
+from experiments.predicting import Predictor
+from perceiver_jax.engine import flops, training
 from perceiver_jax.engine import optimizer as optimizers
-from perceiver_jax.engine import training
-from perceiver_jax.engine.task import Task
+from perceiver_jax.engine.forward import make_forward, parse_policy
+from perceiver_jax.engine.task import Identity, Model, Task
+from perceiver_jax.engine.update import Update
+from perceiver_jax.model import parameters
+
+# Fields that change none of a run's numbers, or only the last bits of them: a run may
+# go on with others.
+FREE = (
+    "eval_batch_size",
+    "compile",
+    "shard_state",
+    "log_every",
+    "eval_every",
+    "checkpoint_every",
+    "keep_last",
+    "keep_best",
+    "init_from",
+    "init_skip",
+)
+
+
+def find(config: config_dict.ConfigDict, part: str) -> types.ModuleType:
+    """Returns the module experiments/<config.task>/<part>.py.
+
+    Raises:
+      ValueError: there is no such task, or it has no such part.
+    """
+    package = f"experiments.{config.task}"
+    if not config.task or importlib.util.find_spec(package) is None:
+        raise ValueError(f"task='{config.task}': there is no folder {package}.")
+    if importlib.util.find_spec(f"{package}.{part}") is None:
+        raise ValueError(f"task='{config.task}' has no {part}: no {package}.{part}.")
+    return importlib.import_module(f"{package}.{part}")
+
+
+def check(config: config_dict.ConfigDict) -> None:
+    """Raises ValueError naming the fields of a config that have no allowed value."""
+    checks.check(config, {**checks.RANGES, **find(config, "fields").RANGES})
+    parse_policy(config.precision)
+
+
+def make_model(config: config_dict.ConfigDict) -> Model:
+    """Builds the model that a config describes; needs no data."""
+    check(config)
+    return find(config, "model").make_model(config)
 
 
 def make_task(config: config_dict.ConfigDict) -> Task:
-    """Builds the task of experiments/<config.task>/task.py."""
-    name = f"experiments.{config.task}.task"
-    if not config.task or importlib.util.find_spec(name) is None:
-        raise ValueError(f"task='{config.task}': there is no {name}.")
-    return importlib.import_module(name).make_task(config)
+    """Builds the task that a config describes, with its data."""
+    check(config)
+    return find(config, "task").make_task(config)
 
 
 def make_predictor(
-    config: config_dict.ConfigDict, options: predictors.Options | None = None
-) -> predictors.Predictor:
-    """Builds the predictor of experiments/<config.task>/predict.py."""
-    name = f"experiments.{config.task}.predict"
-    if not config.task or importlib.util.find_spec(name) is None:
-        raise ValueError(f"task='{config.task}' has no predictions: no {name}.")
-    module = importlib.import_module(name)
-    nothing_asked = predictors.Options()
-    options = options or nothing_asked
-    for field in dataclasses.fields(options):
-        value, default = (getattr(x, field.name) for x in (options, nothing_asked))
-        if value != default and field.name not in module.OPTIONS:
-            raise ValueError(
-                f"--{field.name}={value} means nothing to task '{config.task}', which "
-                f"knows {', '.join(module.OPTIONS) or 'no such flag'}."
-            )
-    return module.make_predictor(config, options)
+    config: config_dict.ConfigDict, identity: Identity, **options: Any
+) -> Predictor:
+    """Builds what predicts with a config's model.
+
+    Args:
+      config: of the model.
+      identity: what its inputs and outputs stand for, as its checkpoint has it.
+      **options: the predictor's own flags.
+    """
+    check(config)
+    return find(config, "predict").Predictor(config, identity, **options)
+
+
+def model_size(config: config_dict.ConfigDict) -> flops.Size:
+    """Returns a config's number of parameters, and the FLOPs of one example."""
+    return flops.model_size(make_model(config))
 
 
 def total_steps(config: config_dict.ConfigDict, num_train_examples: int) -> int:
@@ -54,6 +97,15 @@ def total_steps(config: config_dict.ConfigDict, num_train_examples: int) -> int:
     )
 
 
+def choose_length(config: config_dict.ConfigDict, overrides: Collection[str]) -> None:
+    """Sets the other one of `steps` and `epochs` to 0 where one was asked for."""
+    asked = {"steps", "epochs"} & set(overrides)
+    if asked == {"steps"} and config.steps:
+        config.epochs = 0.0
+    if asked == {"epochs"} and config.epochs:
+        config.steps = 0
+
+
 def make_settings(
     config: config_dict.ConfigDict, num_train_examples: int
 ) -> training.Settings:
@@ -61,8 +113,6 @@ def make_settings(
     return training.Settings(
         total_steps=total_steps(config, num_train_examples),
         batch_size=config.batch_size,
-        seed=config.seed,
-        accumulate=config.accumulate,
         log_every=config.log_every,
         eval_every=config.eval_every,
         checkpoint_every=config.checkpoint_every,
@@ -71,16 +121,30 @@ def make_settings(
     )
 
 
+def make_update(
+    config: config_dict.ConfigDict, model: Model, total_steps: int
+) -> Update:
+    """Returns what a step of training does, in a training of so many steps."""
+    described = parameters.describe(model.forward, model.batch(1))
+    optimizer, schedule = make_optimizer(config, total_steps, described)
+    return Update(
+        forward=make_forward(model.forward, parse_policy(config.precision)),
+        metrics=model.metrics,
+        optimizer=optimizer,
+        schedule=schedule,
+        seed=config.seed,
+        accumulate=config.accumulate,
+    )
+
+
 def make_optimizer(
-    config: config_dict.ConfigDict, total_steps: int
+    config: config_dict.ConfigDict, total_steps: int, described: parameters.Parameters
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """Returns the optimizer of config.optimizer, and its schedule."""
+    """Returns the optimizer of config.optimizer, and its schedule.
+
+    `described` says what each parameter of the model is.
+    """
     options = config.optimizer
-    for field, word, known in (
-        ("schedule", options.schedule, optimizers.SCHEDULES),
-        ("name", options.name, optimizers.OPTIMIZERS),
-    ):
-        check_known(f"optimizer.{field}", word, known)
     shape = {
         "constant": {},
         "flat_cosine": {"flat_fraction": options.flat_fraction},
@@ -93,11 +157,12 @@ def make_optimizer(
     schedule = optimizers.SCHEDULES[options.schedule](peak, total_steps, **shape)
     optimizer = optimizers.OPTIMIZERS[options.name](
         schedule,
+        parameters.decays(described, options.decay_positions),
+        parameters.layer_axes(described),
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
         b1=options.b1,
         b2=options.b2,
         eps=options.eps,
-        decay_positions=options.decay_positions,
     )
     return optimizer, schedule

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ml_collections import config_dict
 
 from experiments.imagenet import model as image_model
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.image import transforms
 from perceiver_jax.model.adapters.image import permutation
 
 ENCODER = "encoder/cross_attention/attention"
@@ -83,7 +83,7 @@ def save(figure: Figure, path: pathlib.Path) -> None:
 
 def show_image(ax: Axes, pixels: np.ndarray) -> None:
     """Draws one normalized image without axes."""
-    ax.imshow(image.denormalize(pixels))
+    ax.imshow(transforms.denormalize(pixels))
     ax.set(xticks=[], yticks=[])
 
 

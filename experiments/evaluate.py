@@ -13,15 +13,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments import restore
-from perceiver_jax.engine import evaluation
+from perceiver_jax.engine.evaluation import Evaluator
 
 
-def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
+def main(restored: restore.Restored, _: Sequence[str] = ()) -> None:
     """Evaluates on all sets of the task."""
-    restore.no_arguments(arguments)
     task, forward = restored.make_task()
-    evaluate = evaluation.make_evaluate(task, forward, restored.parallel)
-    found = evaluate(restored.variables).metrics
+    found = Evaluator(task, forward, restored.parallel)(restored.variables).metrics
     about: dict[str, Any] = {"checkpoint": str(restored.folder)}
     if task.protocol:
         about["protocol"] = task.protocol

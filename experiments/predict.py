@@ -7,34 +7,34 @@
 Arguments are files and folders; "-" reads the standard input, a text or the path of a
 file a line. --output takes pictures and files, --attention adds where the model looks,
 --json prints one record a line. The config's fields can be overridden, as in
---config.precision=params=float32,compute=bfloat16,output=float32.
+--config.precision=params=float32,compute=bfloat16,output=float32. More flags depend on
+the model: python -m experiments.predict --workdir=DIR --help.
 """
 
-import dataclasses
 import functools
 import itertools
 import json
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import matplotlib
 from absl import app, flags
+from ml_collections import config_dict
 
-from experiments import build, restore
-from experiments import predicting as predictors
+from experiments import build, predicting, program, restore
 from perceiver_jax.data.sources import files_below
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.model import inspection
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures and other files.")
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Replace files of an earlier run in --output."
+)
 _ATTENTION = flags.DEFINE_bool("attention", False, "Write attention maps to --output.")
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON record a line.")
-_LABELS = flags.DEFINE_string("labels", None, "File: the name of one class a line.")
-_TEXT = flags.DEFINE_multi_string("text", [], "A text; may be repeated.")
-_WINDOW = flags.DEFINE_bool("window", False, "Cut texts that are too long in windows.")
-_TOP = flags.DEFINE_integer("top", 5, "Answers to tell.", lower_bound=1)
 
 
 def expand(arguments: Sequence[str], suffixes: Sequence[str]) -> list[pathlib.Path]:
@@ -57,31 +57,40 @@ def expand(arguments: Sequence[str], suffixes: Sequence[str]) -> list[pathlib.Pa
     return paths
 
 
+class Prediction(NamedTuple):
+    """What came of one item: a record and the same in words, or an error."""
+
+    record: predicting.Record
+    words: str
+    error: Exception | None = None
+
+
 def predict(
     restored: restore.Restored,
-    arguments: Sequence[str],
-    lines: Sequence[bytes],
-    options: predictors.Options,
-    folder: pathlib.Path | None = None,
+    predictor: predicting.Predictor,
+    files: Sequence[pathlib.Path],
+    lines: Sequence[bytes] = (),
+    folder: predicting.Folder | None = None,
     attention: bool = False,
-) -> Iterator[tuple[predictors.Record, str]]:
-    """Yields a record of every item, and the same in words.
+) -> Iterator[Prediction]:
+    """Yields what is predicted from every item; one that is bad does not end it.
 
     Args:
       restored: the model.
-      arguments: files and folders.
+      predictor: the task's.
+      files: to predict from.
       lines: texts or paths besides.
-      options: what only some tasks look at.
       folder: where files are written; None for none.
       attention: whether to write attention maps too.
+
+    Raises:
+      FileExistsError: a file would be replaced.
     """
-    options = dataclasses.replace(options, class_names=restored.class_names)
-    predictor = build.make_predictor(restored.config, options)
-    restored.check_vocabulary(predictor.vocabulary)
-    files = expand(arguments, predictor.suffixes)
     policy = parse_policy(restored.config.precision)
-    forward = make_forward(predictor.forward, policy)
-    looked_at = make_forward(predictor.looked_at or predictor.forward, policy)
+    forward, looked_at = (
+        make_forward(build.make_model(config).forward, policy)
+        for config in (predictor.config, predictor.config_to_look_at)
+    )
 
     @jax.jit
     def run(variables, batch):
@@ -91,46 +100,72 @@ def predict(
     def look(variables, batch):
         return inspection.attention_maps(looked_at, variables, batch)
 
-    variables = restored.whole_variables
+    apply, attend = (
+        functools.partial(program, restored.whole_variables) for program in (run, look)
+    )
+    for item in _with_own_stems(predictor.items(files, lines)):
+        try:
+            record = predictor.predict(apply, item, folder)
+            if folder is not None and attention:
+                record["attention"] = predictor.attend(attend, item, folder)
+        except FileExistsError:
+            raise
+        except (ValueError, OSError) as error:
+            yield Prediction({"input": item.name}, "", error)
+        else:
+            yield Prediction(record, predictor.describe(record))
+
+
+def _with_own_stems(items: Iterator[predicting.Item]) -> Iterator[predicting.Item]:
+    """Numbers stems that come again.
+
+    Files of the same name in different folders must not overwrite each other's outputs.
+    """
     stems: set[str] = set()
-    for item in predictor.items(files, lines):
-        # Of one name in two folders, the files of neither may be replaced.
+    for item in items:
         numbered = (f"{item.stem}_{n}" for n in itertools.count(2))
         free = (s for s in itertools.chain([item.stem], numbered) if s not in stems)
         item = item._replace(stem=next(free))
         stems.add(item.stem)
-        record = predictor.predict(functools.partial(run, variables), item, folder)
-        if folder is not None and attention:
-            record["attention"] = predictor.attend(
-                functools.partial(look, variables), item, folder
-            )
-        yield record, predictor.describe(record)
+        yield item
 
 
 def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     """Prints what is predicted from every argument, in order."""
-    if not arguments and not _TEXT.value:
+    kind = build.find(restored.config, "predict").Predictor
+    options = predicting.flag_values(kind)
+    predictor = build.make_predictor(restored.config, restored.identity, **options)
+    if not arguments and not options.get("text"):
         raise app.UsageError("Nothing to predict from: give files, a folder, or -.")
     if _ATTENTION.value and not _OUTPUT.value:
         raise app.UsageError("--attention writes files: say where with --output=DIR.")
-    labels = pathlib.Path(_LABELS.value) if _LABELS.value else None
-    texts = tuple(_TEXT.value)
-    options = predictors.Options(labels, texts, _WINDOW.value, _TOP.value)
-    folder = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else None
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+    names = [argument for argument in arguments if argument != "-"]
+    files = expand(names, predictor.suffixes)
+    folder = None
+    if _OUTPUT.value:
+        output = pathlib.Path(_OUTPUT.value)
+        folder = predicting.Folder(output, _OVERWRITE.value, files)
     lines = sys.stdin.buffer.read().splitlines() if "-" in arguments else []
     matplotlib.use("Agg")
-    for record, words in predict(
-        restored,
-        [argument for argument in arguments if argument != "-"],
-        lines,
-        options,
-        folder,
-        _ATTENTION.value,
-    ):
-        print(json.dumps(record) if _JSON.value else words, flush=True)
+    bad = count = 0
+    for found in predict(restored, predictor, files, lines, folder, _ATTENTION.value):
+        count += 1
+        if found.error is not None:
+            bad += 1
+            name, told = found.record["input"], program.message(found.error)
+            told = told if name in told else f"{name}: {told}"
+            print(told, file=sys.stderr, flush=True)
+        else:
+            words = json.dumps(found.record) if _JSON.value else found.words
+            print(words, flush=True)
+    if bad:
+        raise ValueError(f"{bad} of {count} inputs could not be used: see above.")
+
+
+def define_flags(config: config_dict.ConfigDict) -> None:
+    """Defines the flags of the task's own predictor."""
+    predicting.define_flags(build.find(config, "predict").Predictor)
 
 
 if __name__ == "__main__":
-    restore.run(main)
+    restore.run(main, define_flags, takes_arguments=True)

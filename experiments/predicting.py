@@ -1,17 +1,23 @@
-"""What experiments.predict needs of a task.
+"""What experiments.predict needs of a task: the class Predictor of its predict.py.
 
-predictors/TASK.py has make_predictor(config, options), and OPTIONS, the options that it
-looks at.
+A predictor is a dataclass whose fields made by `flag` are flags of the program:
+
+    @dataclasses.dataclass(frozen=True)
+    class Predictor(predicting.Predictor):
+        top: int = predicting.flag(5, "Answers to tell.", at_least=1)
 """
 
+import abc
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
+from absl import flags
+from ml_collections import config_dict
 
-from perceiver_jax.engine.task import Batch, Outputs
+from experiments import program
+from perceiver_jax.engine.task import Batch, Identity
 
 Apply = Callable[[Batch], Any]  # the compiled model; what it returns is on the host
 Record = dict[str, Any]  # what is said of an item, as JSON
@@ -31,8 +37,137 @@ class Item(NamedTuple):
     data: Any
 
 
+class Folder:
+    """A folder that files are written in, and nothing that stood there is replaced.
+
+    Attributes:
+      root: the folder.
+    """
+
+    def __init__(
+        self,
+        root: pathlib.Path,
+        overwrite: bool = False,
+        inputs: Iterable[pathlib.Path] = (),
+    ):
+        """Makes the folder.
+
+        Args:
+          root: where it is.
+          overwrite: whether files of an earlier run may be replaced.
+          inputs: files that may not be replaced in any case.
+
+        Raises:
+          ValueError: it is a file.
+        """
+        if root.exists() and not root.is_dir():
+            raise ValueError(f"--output={root} is a file: name a folder.")
+        root.mkdir(parents=True, exist_ok=True)
+        self.root = root
+        self._overwrite = overwrite
+        self._inputs = {path.resolve() for path in inputs}
+        self._written: set[pathlib.Path] = set()
+
+    def file(self, name: str) -> pathlib.Path:
+        """Returns the path of a file to write.
+
+        Raises:
+          FileExistsError: another one would be lost.
+        """
+        path = self.root / name
+        if path.resolve() in self._inputs:
+            raise FileExistsError(
+                f"{path} is one of the inputs: choose another --output."
+            )
+        if path.exists() and path not in self._written and not self._overwrite:
+            raise FileExistsError(
+                f"{path} is there already: choose another --output, or replace it with "
+                "--overwrite."
+            )
+        self._written.add(path)
+        return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor(abc.ABC):
+    """A task's model on a user's own inputs.
+
+    Attributes:
+      config: of the model.
+      identity: what its inputs and outputs stand for.
+      suffixes: of the files to look for in folders.
+    """
+
+    config: config_dict.ConfigDict
+    identity: Identity
+    suffixes: ClassVar[Sequence[str]] = ()
+
+    @property
+    def config_to_look_at(self) -> config_dict.ConfigDict:
+        """The config of the same model without a loop around attention.
+
+        Attention inside a loop can't be recorded.
+        """
+        return self.config
+
+    @abc.abstractmethod
+    def items(
+        self, paths: Sequence[pathlib.Path], lines: Sequence[bytes]
+    ) -> Iterator[Item]:
+        """Yields what files, and lines of the standard input, hold, in order."""
+
+    @abc.abstractmethod
+    def predict(self, apply: Apply, item: Item, folder: Folder | None) -> Record:
+        """Returns what the model says of an item; writes files into the folder."""
+
+    @abc.abstractmethod
+    def attend(self, look: Apply, item: Item, folder: Folder) -> list[str]:
+        """Writes attention as arrays and as a picture, and returns the files' names.
+
+        `look` makes the maps of a batch.
+        """
+
+    @abc.abstractmethod
+    def describe(self, record: Record) -> str:
+        """Returns a record in lines for people."""
+
+
+def flag(default: Any, text: str, at_least: int | None = None) -> Any:
+    """Returns a field that is a flag, of the type of its default."""
+    return dataclasses.field(
+        default=default, metadata={"help": text, "at_least": at_least}
+    )
+
+
+def define_flags(predictor: type[Predictor]) -> None:
+    """Defines the flags of a task's predictor, and lists them in --help."""
+    for field in _flag_fields(predictor):
+        about: Mapping[str, Any] = field.metadata
+        if isinstance(field.default, bool):
+            flags.DEFINE_bool(field.name, field.default, about["help"])
+        elif isinstance(field.default, int):
+            flags.DEFINE_integer(
+                field.name, field.default, about["help"], about["at_least"]
+            )
+        elif isinstance(field.default, tuple):
+            flags.DEFINE_multi_string(field.name, list(field.default), about["help"])
+        else:
+            flags.DEFINE_string(field.name, field.default, about["help"])
+        program.in_help(field.name)
+
+
+def flag_values(predictor: type[Predictor]) -> dict[str, Any]:
+    """Returns the flags' values as the predictor takes them."""
+    found = {f.name: flags.FLAGS[f.name].value for f in _flag_fields(predictor)}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+
+
+def _flag_fields(predictor: type[Predictor]) -> list[dataclasses.Field]:
+    return [f for f in dataclasses.fields(predictor) if "help" in f.metadata]
+
+
 def text_items(
-    paths: Sequence[pathlib.Path], lines: Sequence[bytes], *, texts: Sequence[str]
+    paths: Sequence[pathlib.Path], lines: Sequence[bytes], texts: Sequence[str]
 ) -> Iterator[Item]:
     """Yields the bytes of files, of lines and of texts of the command line."""
     yield from (Item(str(path), path.stem, path.read_bytes()) for path in paths)
@@ -41,48 +176,7 @@ def text_items(
             yield Item(f"{kind} {number}", f"{kind}_{number}", text)
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """Flags of experiments.predict that only some tasks know: module.OPTIONS.
-
-    Attributes:
-      labels: file with the name of every class, one a line.
-      text: texts given on the command line.
-      window: cut what is longer than the model into windows.
-      top: how many of the most probable answers to tell.
-      class_names: of every task, as the checkpoint has them; not a flag.
-    """
-
-    labels: pathlib.Path | None = None
-    text: Sequence[str] = ()
-    window: bool = False
-    top: int = 5
-    class_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Predictor:
-    """A task's model for a user's own inputs.
-
-    Attributes:
-      forward: (batch, is_training) -> outputs, a Haiku function.
-      example: a batch that the model takes, for its shapes.
-      suffixes: of the files to look for in folders.
-      items: (files, lines of the standard input) -> items, in order.
-      predict: (apply, item, folder or None) -> record; writes files into the folder.
-      attend: (look, item, folder) -> names of the files it wrote: attention as arrays
-        and as a picture, where `look` makes the maps of a batch.
-      describe: record -> lines for people.
-      vocabulary: see Task.
-      looked_at: the same as `forward`, where that hides attention in a loop.
-    """
-
-    forward: Callable[[Batch, bool], Outputs]
-    example: Mapping[str, np.ndarray]
-    suffixes: Sequence[str]
-    items: Callable[[Sequence[pathlib.Path], Sequence[bytes]], Iterator[Item]]
-    predict: Callable[[Apply, Item, pathlib.Path | None], Record]
-    attend: Callable[[Apply, Item, pathlib.Path], list[str]]
-    describe: Callable[[Record], str]
-    vocabulary: str = ""
-    looked_at: Callable[[Batch, bool], Outputs] | None = None
+def path_items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[Item]:
+    """Yields files, and the files that lines name."""
+    for path in [*paths, *(pathlib.Path(line.decode()) for line in lines)]:
+        yield Item(str(path), path.stem, path)

@@ -8,11 +8,11 @@ import haiku as hk
 from absl import app, flags
 from ml_collections import config_dict, config_flags
 
-from experiments import build
+from experiments import build, program
 from perceiver_jax.engine import checkpoint, sharding, writer
 from perceiver_jax.engine.evaluation import Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
-from perceiver_jax.engine.task import Task
+from perceiver_jax.engine.task import Identity, Task
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "A run's folder, or one of its checkpoints."
@@ -37,79 +37,110 @@ class Restored(NamedTuple):
     about: Mapping[str, Any]
     folder: pathlib.Path
 
-    def make_task(self) -> tuple[Task, hk.TransformedWithState]:
-        """Returns the task that was trained, with its data, and its forward pass."""
-        sharding.check_batch_size("eval_batch_size", self.config.eval_batch_size)
-        task = build.make_task(self.config)
-        self.check_vocabulary(task.vocabulary)
-        return task, make_forward(task.forward, parse_policy(self.config.precision))
+    @property
+    def workdir(self) -> pathlib.Path:
+        """The folder of the run."""
+        return self.folder.parent.parent
+
+    @property
+    def identity(self) -> Identity:
+        """What inputs and outputs stand for."""
+        return checkpoint.identity_of(self.about)
 
     @property
     def whole_variables(self) -> Variables:
         """`variables` for a program of one's own: without pmap's axis of devices."""
         return Variables(*self.parallel.to_save(self.variables))
 
-    @property
-    def class_names(self) -> Mapping[str, Sequence[str]]:
-        """The names of every task's classes, where the checkpoint has them."""
-        return self.about.get("class_names", {})
+    def make_task(self) -> tuple[Task, hk.TransformedWithState]:
+        """Returns the task that was trained, with its data, and its forward pass.
 
-    def check_vocabulary(self, vocabulary: str) -> None:
-        """Raises ValueError if the model was trained on other tokens."""
-        checkpoint.check_vocabulary(self.about, vocabulary, str(self.folder))
+        Raises:
+          ValueError: its tokens or classes are not those that were trained on.
+        """
+        sharding.check_batch_size("eval_batch_size", self.config.eval_batch_size)
+        task = build.make_task(self.config)
+        checkpoint.check_identity(self.about, task.identity, str(self.folder))
+        policy = parse_policy(self.config.precision)
+        return task, make_forward(task.model.forward, policy)
 
 
-def run(main: Callable[[Restored, Sequence[str]], None]) -> None:
+def run(
+    main: Callable[[Restored, Sequence[str]], None],
+    define_flags: Callable[[config_dict.ConfigDict], None] | None = None,
+    takes_arguments: bool = False,
+) -> None:
     """Runs main(restored, arguments) on the checkpoint of --workdir and --step.
 
     The config is the checkpoint's; --config.FIELD=VALUE overrides a field of it.
+
+    Args:
+      main: the program.
+      define_flags: defines the flags that only a task of this config has.
+      takes_arguments: whether there may be arguments that are no flags.
     """
-    loaded: dict[str, Any] = {}
+    program.in_help(_WORKDIR.name, STEP.name)
+    started = _Program(main, define_flags)
+    program.run(started.start, started.parse, takes_arguments)
 
-    def load():
-        if not _WORKDIR.value:
-            return None
-        variables, about, folder = checkpoint.load_variables(_WORKDIR.value, STEP.value)
-        loaded.update(variables=variables, about=about, folder=folder)
-        return config_dict.ConfigDict(tuples(about["config"]))
 
-    def parse(argv: Sequence[str]) -> list[str]:
+class _Program:
+    """A program on the way from its command line to its checkpoint."""
+
+    def __init__(
+        self,
+        main: Callable[[Restored, Sequence[str]], None],
+        define_flags: Callable[[config_dict.ConfigDict], None] | None,
+    ):
+        self._main = main
+        self._define_flags = define_flags
+        self._config: config_dict.ConfigDict | None = None
+        self._loaded: tuple[Any, Any, pathlib.Path] | None = None
+
+    def parse(self, argv: Sequence[str]) -> list[str]:
+        """Parses all flags; the config's are those of the checkpoint."""
         writer.log_to_console()
-        rest, loaded["config"] = parse_flags(argv, load)
+        rest, self._config = parse_flags(argv, self._load)
         return rest
 
-    def start(argv):
-        if loaded["config"] is None:
-            raise app.UsageError("--workdir=DIR is missing: the folder of a run.")
-        restored = _restore(**loaded)
-        main(restored, argv[1:])
+    def _load(self) -> config_dict.ConfigDict | None:
+        if not _WORKDIR.value:
+            return None
+        self._loaded = checkpoint.load_variables(_WORKDIR.value, STEP.value)
+        config = config_dict.ConfigDict(tuples(self._loaded[1]["config"]))
+        if self._define_flags is not None:
+            self._define_flags(config)
+        return config
 
-    app.run(start, flags_parser=parse)
+    def start(self, arguments: Sequence[str]) -> None:
+        """Runs the program."""
+        if self._config is None or self._loaded is None:
+            raise app.UsageError("--workdir=DIR is missing: the folder of a run.")
+        self._main(_restore(self._config, *self._loaded), arguments)
 
 
 def parse_flags(
     argv: Sequence[str], load_config: Callable[[], config_dict.ConfigDict | None]
 ) -> tuple[list[str], config_dict.ConfigDict | None]:
-    """Parses flags where others say which --config.FIELD flags there are.
+    """Parses flags in two passes: those of load_config, then those of what it returns.
+
+    Args:
+      argv: the command line.
+      load_config: returns a config as the flags of the program say, such as --workdir,
+        whose fields become flags; None where they name none.
 
     Returns:
       The other arguments, and the config with its overrides, None where there is none.
     """
-    rest = flags.FLAGS(argv, known_only=True)
+    asks_help = [arg for arg in argv[1:] if arg.lstrip("-").startswith("help")]
+    # Help is for the second pass, which knows all flags.
+    rest = flags.FLAGS([a for a in argv if a not in asks_help], known_only=True)
     config = load_config() if flags.FLAGS.is_parsed() else None
     if config is None:
-        return rest, None
+        return (flags.FLAGS(argv) if asks_help else rest), None
     flags.FLAGS.unparse_flags()  # or repeated flags would have all values twice
     holder = config_flags.DEFINE_config_dict("config", config, sys_argv=list(argv))
     return flags.FLAGS(argv), holder.value
-
-
-def no_arguments(arguments: Sequence[str]) -> None:
-    """Raises UsageError for a program that takes flags only."""
-    if arguments:
-        raise app.UsageError(
-            f"Unexpected: {' '.join(arguments)}. All is said by flags."
-        )
 
 
 def load(path: str | pathlib.Path, step: int | str = "latest") -> Restored:

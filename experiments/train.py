@@ -15,18 +15,22 @@ compiles the step for a TPU pod on this machine and prints its cost on each chip
 """
 
 import pathlib
+from collections.abc import Sequence
 
 import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from experiments import launch
+from experiments import build, launch, program
 from perceiver_jax.engine import writer
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", help_string="FILE or FILE:VARIANT, such as configs/imagenet.py:fourier."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run's files.")
+_ALLOW_CHANGES = flags.DEFINE_bool(
+    "allow_changes", False, "Go on with a run whose config was another."
+)
 _COMPILE_FOR = flags.DEFINE_string(
     "compile_for", None, "TPU topology to compile for, such as v5e:8x8 or v4:4x4x4."
 )
@@ -36,10 +40,11 @@ _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Number of processe
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which process this is.")
 
 
-def main(_):
+def main(_: Sequence[str]) -> None:
     config = _CONFIG.value
     if config is None:
         raise app.UsageError("--config=FILE is missing, such as configs/digits.py.")
+    build.choose_length(config, config_flags.get_override_values(flags.FLAGS["config"]))
     if _COMPILE_FOR.value:
         print(launch.compile_for(config, _COMPILE_FOR.value))
         return
@@ -50,8 +55,8 @@ def main(_):
             _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value
         )
     writer.log_to_console()
-    launch.train(config, pathlib.Path(_WORKDIR.value))
+    launch.train(config, pathlib.Path(_WORKDIR.value), _ALLOW_CHANGES.value)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

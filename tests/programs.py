@@ -89,12 +89,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def numbers(workdir: pathlib.Path) -> dict[tuple[int, str], float]:
-    """All that a run measured, without how fast it went."""
-    timing = ("step", "steps_per_second", "data_wait")
-    return {
-        (row["step"], name): value
+def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
+    """All rows that a run measured, in order, without how fast it went."""
+    timing = ("steps_per_second", "data_wait")
+    return [
+        {name: value for name, value in row.items() if name not in timing}
         for row in read_metrics(workdir)
-        for name, value in row.items()
-        if name not in timing
-    }
+    ]

@@ -11,7 +11,7 @@ from ml_collections import config_dict
 
 from experiments.checks import check_known
 from perceiver_jax.data.sources import Source
-from perceiver_jax.data.text import glue, labelled, python_docs
+from perceiver_jax.data.text import glue, glue_data, labelled, python_docs
 
 
 class TextTask(NamedTuple):
@@ -69,13 +69,13 @@ def _glue(data, name, open_split: Callable[..., Source]) -> TextTask:
 
 
 def _tfds(data, name) -> TextTask:
-    return _glue(data, name, glue.tfds_source)
+    return _glue(data, name, glue_data.tfds_source)
 
 
 def _tsv(data, name) -> TextTask:
     if not data.dir:
         raise ValueError("data.source='tsv' needs --config.data.dir=FOLDER.")
-    return _glue(data, name, glue.tsv_source)
+    return _glue(data, name, glue_data.tsv_source)
 
 
 def _files(data, name) -> TextTask:

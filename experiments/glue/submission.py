@@ -14,7 +14,7 @@ from absl import app, flags
 from experiments import restore
 from experiments.glue import data as text_tasks
 from experiments.glue import task as experiment
-from perceiver_jax.data.text import glue
+from perceiver_jax.data.text import glue, glue_data
 from perceiver_jax.engine import evaluation
 from perceiver_jax.engine.forward import make_forward, parse_policy
 
@@ -39,7 +39,7 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     for text_task in tasks:
         about = glue.TASKS[text_task.name]
         for split, name in zip(about.test_splits, text_task.held_out):
-            path = glue.write_predictions(
+            path = glue_data.write_predictions(
                 _OUT.value,
                 about,
                 split,

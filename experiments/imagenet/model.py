@@ -4,15 +4,32 @@ import functools
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from ml_collections import config_dict
 
-from experiments.checks import check_known
+from experiments.imagenet.outputs import Metrics
 from experiments.model_parts import make_decoder, make_perceiver
-from perceiver_jax.engine.task import Batch
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.task import Batch, Model
 from perceiver_jax.model import perceiver, position
 from perceiver_jax.model.adapters import image as adapters
 
 PERMUTATION_SEED = 0  # of the one permutation that all permuted experiments share
+
+
+def make_model(config: config_dict.ConfigDict) -> Model:
+    """Builds the image classifier of a config of configs/imagenet.py."""
+    data = config.data
+    return Model(
+        forward=make_forward(
+            config.model, data.num_classes, sharding.update_axis(config.shard_state)
+        ),
+        example={
+            "images": jax.ShapeDtypeStruct((*data.image_size, 3), np.float32),
+            "labels": jax.ShapeDtypeStruct((data.num_classes,), np.float32),
+        },
+        metrics=Metrics(data.loss, data.label_smoothing),
+    )
 
 
 def make_forward(
@@ -20,7 +37,6 @@ def make_forward(
 ) -> Callable[[Batch, bool], jax.Array]:
     """Returns the Haiku function (batch, is_training) -> logits [B, classes]."""
     make_inputs = _image_inputs(model, bn_axis)
-    check_known("model.head", model.head, ("query", "mean"))
 
     def forward(batch: Batch, is_training: bool) -> jax.Array:
         inputs = make_inputs()(batch["images"], is_training)
@@ -64,16 +80,6 @@ def _image_inputs(
             model.position_projection,
         ),
     }
-    for name, chosen, known in (
-        ("model.stem", [model.stem], stems),
-        ("model.stem_padding", [model.stem_padding], ("same", "torch")),
-        ("model.positions", model.positions, positions),
-    ):
-        for word in chosen:
-            if word not in known:
-                raise ValueError(
-                    f"{name} has '{word}', which is unknown: use {', '.join(known)}."
-                )
     return functools.partial(
         adapters.ImageInputs,
         [positions[word] for word in model.positions],

@@ -16,13 +16,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import drawing as attention_pictures
-from experiments import restore
+from experiments import drawing, restore
 from experiments.drawing import ENCODER, save, show_image
-from experiments.imagenet import task as imagenet
-from experiments.reporting import Curve, Report, Section, draw_curves
-from perceiver_jax.engine import evaluation, writer
-from perceiver_jax.engine.task import Task
+from experiments.imagenet.task import CLASSES
+from experiments.reporting import Curve, Report, Section, curves_section
+from perceiver_jax.engine import evaluation
+from perceiver_jax.engine.task import Evaluation
 from perceiver_jax.model import inspection
 
 NUM_EXAMPLES = 16  # images shown with their predictions, and as many mistakes
@@ -35,18 +34,21 @@ RIGHT, WRONG = "#2e7d4f", "#b3402e"  # colours
 # What is shown.
 
 
-def read_images(task: Task, indices: Sequence[int]) -> dict[int, np.ndarray]:
-    """Returns the normalized test images at `indices`, reading no further."""
+def read_images(test: Evaluation, indices: Sequence[int]) -> dict[int, np.ndarray]:
+    """Returns the normalized test images at `indices`, reading no further.
+
+    As predictions, images are counted without those that could not be read.
+    """
     found: dict[int, np.ndarray] = {}
     start, last = 0, max(indices, default=-1)
-    for batch in task.eval_data["test"]():
+    for batch in test.batches():
         if start > last:
             break
-        size = len(batch["images"])
+        images = batch["images"][batch["mask"] > 0]
         found |= {
-            i: batch["images"][i - start] for i in indices if start <= i < start + size
+            i: images[i - start] for i in indices if start <= i < start + len(images)
         }
-        start += size
+        start += len(images)
     return found
 
 
@@ -144,35 +146,21 @@ def encoder_maps(
         [np.mean(see(variables, {"images": x[None]})[ENCODER], axis=1) for x in images]
     )
     model = restored.config.model
-    return attention_pictures.image_grid(model, maps, images.shape[1:3])
+    return drawing.image_grid(model, maps, images.shape[1:3])
 
 
-def make_report(
-    restored: restore.Restored, workdir: pathlib.Path, folder: pathlib.Path
-) -> Report:
+def make_report(restored: restore.Restored, folder: pathlib.Path) -> Report:
     """Writes the pictures into the folder."""
-    names = imagenet.load_splits(restored.config.data).class_names
     task, forward = restored.make_task()
-    evaluate = evaluation.make_evaluate(task, forward, restored.parallel)
-    found = evaluate(restored.variables)
+    names = task.identity.class_names[CLASSES]
+    found = evaluation.Evaluator(task, forward, restored.parallel)(restored.variables)
     label, predicted = (found.predictions["test"][k] for k in ("label", "predicted"))
     first = range(min(NUM_EXAMPLES, len(label)))
     mistakes = np.flatnonzero(label != predicted)
     shown = [*first, *mistakes[mistakes >= len(first)][:NUM_EXAMPLES]]
     # The first of each class, so that the attended images differ.
     attended = sorted(np.unique(label, return_index=True)[1])[:NUM_ATTENDED]
-    images = read_images(task, [*shown, *attended])
-
-    curves = draw_curves(
-        writer.read_metrics(workdir),
-        [
-            Curve("Loss", {"train": "train/loss", "test": "test/loss"}),
-            Curve(
-                "Accuracy (top-1, %)", {"train": "train/top1", "test": "test/top1"}, 100
-            ),
-        ],
-    )
-    save(curves, folder / "loss_curve.png")
+    images = read_images(task.evaluations["test"], [*shown, *attended])
     examples = draw_examples(
         [images[i] for i in shown],
         [names[label[i]] for i in shown],
@@ -185,38 +173,40 @@ def make_report(
     save(table, folder / "confusion_matrix.png")
     pixels = np.stack([images[i] for i in attended])
     maps = encoder_maps(restored, forward, pixels)
-    attention = attention_pictures.draw_attention(
-        pixels, maps, attention_pictures.choose_latents(maps, NUM_LATENTS)
+    attention = drawing.draw_attention(
+        pixels, maps, drawing.choose_latents(maps, NUM_LATENTS)
     )
     save(attention, folder / "attention.png")
-    return Report(
-        found.metrics,
-        [
-            Section(
-                "Learning curves",
-                "loss_curve.png",
-                "Training numbers are means over the augmented images since the last "
-                "one; test numbers are of the whole test set.",
-            ),
-            Section(
-                "Predictions",
-                "predictions.png",
-                f"There are {len(mistakes)} mistakes among {len(label)} test images.",
-            ),
-            Section(
-                "Confusion matrix",
-                "confusion_matrix.png",
-                f"Test images of {len(classes)} of the {len(names)} classes, those "
-                "with the most mistakes. Colour is the share of the true class.",
-            ),
-            Section(
-                "Attention",
-                "attention.png",
-                "The encoder's cross-attention: how much of each cell of the "
-                f"{maps.shape[2]} x {maps.shape[3]} feature map a latent takes. Every "
-                "map has its own scale, and heads are averaged. Shown are latents that "
-                "look at few places, each at others.",
-            ),
-        ],
-        task.protocol,
-    )
+    sections = [
+        *curves_section(restored.workdir, folder, CURVES, CURVES_CAPTION),
+        Section.of_picture(
+            "Predictions",
+            "predictions.png",
+            f"There are {len(mistakes)} mistakes among {len(label)} test images.",
+        ),
+        Section.of_picture(
+            "Confusion matrix",
+            "confusion_matrix.png",
+            f"Test images of {len(classes)} of the {len(names)} classes, those with "
+            "the most mistakes. Colour is the share of the true class.",
+        ),
+        Section.of_picture(
+            "Attention",
+            "attention.png",
+            "The encoder's cross-attention: how much of each cell of the "
+            f"{maps.shape[2]} x {maps.shape[3]} feature map a latent takes. Every map "
+            "has its own scale, and heads are averaged. Shown are latents that look at "
+            "few places, each at others.",
+        ),
+    ]
+    return Report(found.metrics, sections, task.protocol)
+
+
+CURVES = (
+    Curve("Loss", {"train": "train/loss", "test": "test/loss"}),
+    Curve("Accuracy (top-1, %)", {"train": "train/top1", "test": "test/top1"}, 100),
+)
+CURVES_CAPTION = (
+    "Training numbers are means over the augmented images since the last one; test "
+    "numbers are of the whole test set."
+)

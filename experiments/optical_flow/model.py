@@ -4,15 +4,33 @@ import functools
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from ml_collections import config_dict
 
 from experiments.checks import check_known
 from experiments.model_parts import make_decoder, make_perceiver
-from perceiver_jax.engine.task import Batch
+from experiments.optical_flow.outputs import measure
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.task import Batch, Model
 from perceiver_jax.model import position
 from perceiver_jax.model.adapters import flow, image, tiling
 
 STRIDE = 4  # of the convolutional stem
+
+
+def make_model(config: config_dict.ConfigDict) -> Model:
+    """Builds the model of a config of configs/optical_flow.py."""
+    tile = tuple(config.model.image_size)
+    return Model(
+        forward=make_forward(config.model, sharding.update_axis(config.shard_state)),
+        example={
+            "frames": jax.ShapeDtypeStruct((2, *tile, 3), np.float32),
+            "flow": jax.ShapeDtypeStruct((*tile, 2), np.float32),
+            "valid": jax.ShapeDtypeStruct(tile, bool),
+            "damaged": jax.ShapeDtypeStruct(tile, bool),
+        },
+        metrics=measure,
+    )
 
 
 def make_forward(

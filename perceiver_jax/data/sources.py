@@ -1,13 +1,11 @@
 """Random-access example sources: a length, and an example for every index.
 
-Sources hold encoded images and never decode them, so that one place
-(`image.decode`) decides how a file becomes pixels. All of them can be pickled
-for worker processes.
+Sources of images give them encoded, so that one place (`decoding.decode`) decides how
+a file becomes pixels. All sources can be pickled for worker processes.
 """
 
 import glob
 import logging
-import os
 import pathlib
 import re
 import threading
@@ -22,7 +20,12 @@ Example = dict[str, Any]
 
 
 class CorruptExample(ValueError):
-    """One example cannot be decoded. The message names it and says why."""
+    """The data of one example are damaged. The message names it and says why.
+
+    The one error for what training may replace and evaluation may leave out. A file
+    that is gone is an OSError, and sizes that do not fit a model are a ValueError:
+    both end the run.
+    """
 
 
 class Source(Protocol):
@@ -96,86 +99,11 @@ class Kept:
         return self._kept[index]
 
 
-class FolderSource:
-    """Image files in one folder per class: `root/CLASS/IMAGE`.
-
-    Every regular file in a class folder is an example, whatever its name ends
-    with: a file that is no image must be named when it fails to decode, not
-    vanish from the count. Hidden files (`.DS_Store`) are left out.
-
-    An example is `{"image": encoded bytes, "label": int, "name": path}`.
-
-    Attributes:
-      class_names: the name of every class id.
-      num_classes: their number.
-    """
-
-    def __init__(
-        self, root: str | os.PathLike[str], class_names: Sequence[str] | None = None
-    ):
-        """Lists the files.
-
-        Args:
-          root: the folder that holds the class folders.
-          class_names: the class of every id. An evaluation folder needs those of
-            the training folder, because it may lack a class and ids would shift.
-            None numbers the folders in sorted order.
-
-        Raises:
-          FileNotFoundError: `root` is not a folder.
-          ValueError: there are no class folders, one is empty, or one is missing
-            from `class_names`.
-        """
-        self._root = pathlib.Path(root)
-        if not self._root.is_dir():
-            raise FileNotFoundError(
-                f"{self._root} is not a folder; give one laid out as ROOT/CLASS/IMAGE"
-            )
-        folders = sorted(entry.name for entry in _visible(self._root) if entry.is_dir())
-        if not folders:
-            raise ValueError(
-                f"{self._root} holds no class folders; lay it out as ROOT/CLASS/IMAGE"
-            )
-        self.class_names = list(folders if class_names is None else class_names)
-        self.num_classes = len(self.class_names)
-        unknown = sorted(set(folders) - set(self.class_names))
-        if unknown:
-            raise ValueError(
-                f"{self._root} has folders that are not among the"
-                f" {self.num_classes} known classes: {', '.join(unknown[:5])}; rename"
-                " or remove them, or train with them"
-            )
-        self._files = [file for folder in folders for file in self._list(folder)]
-
-    def _list(self, folder: str) -> list[tuple[int, str]]:
-        label = self.class_names.index(folder)
-        directory = self._root / folder
-        names = sorted(entry.name for entry in _visible(directory) if entry.is_file())
-        if not names:
-            raise ValueError(f"{directory} holds no files; add images or remove it")
-        return [(label, name) for name in names]
-
-    def __len__(self) -> int:
-        """The number of files."""
-        return len(self._files)
-
-    def __getitem__(self, index: int) -> Example:
-        """Reads one file."""
-        label, name = self._files[index]
-        path = self._root / self.class_names[label] / name
-        return {"image": path.read_bytes(), "label": label, "name": str(path)}
-
-
-def _visible(folder: pathlib.Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return [entry for entry in entries if not entry.name.startswith(".")]
-
-
 def files_below(folder: pathlib.Path, suffixes: Collection[str]) -> list[pathlib.Path]:
-    """Returns the files in a folder, and in those below it, that end so.
+    """Returns the files of these suffixes, in any case, in a folder and all below it.
 
-    Of any case; links are followed, hidden files left out. Numbers in names count as
-    such: frame 2 comes before frame 10.
+    Links are followed, hidden files left out. The order is that of the numbers in
+    names: frame 2 comes before frame 10.
     """
     found = (folder / name for name in glob.glob("**", root_dir=folder, recursive=True))
     wanted = (p for p in found if p.suffix.lower() in suffixes and p.is_file())
@@ -190,7 +118,7 @@ def _in_order(path: pathlib.Path) -> list[str | int]:
 class SkipCorrupt:
     """Decodes the examples of a source; a corrupt one becomes the next good one.
 
-    For training only: evaluation must fail on a corrupt example instead. The rule
+    For training only: evaluation leaves a corrupt example out and says so. The rule
     (index + 1, + 2, ... around the end) depends on nothing but the files, so the
     order of training stays a function of the seed and the step.
 
@@ -206,8 +134,8 @@ class SkipCorrupt:
         Args:
           source: gives the encoded examples, or files.
           decode: an example with its image decoded; raises CorruptExample.
-          limit: how many distinct corrupt examples to bear. One more raises
-            RuntimeError, because such data is no longer the data of the paper.
+          limit: how many different examples may be corrupt. One more raises
+            RuntimeError, because too much would be missing to compare results.
         """
         self._source = source
         self._decode = decode

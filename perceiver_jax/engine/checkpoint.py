@@ -1,24 +1,26 @@
 """Checkpoints that explain themselves: asynchronous, atomic, best and last kept.
 
 A checkpoint is a folder WORKDIR/checkpoints/STEP that holds `variables` (parameters
-and model state), `optimizer` (its state and the step), the evaluation's `metrics`, and
-`about`: task, whole config, git hash, parent checkpoint, library versions, and the
-running means of the metrics, so that resuming is exact.
+and model state), `optimizer` (its state and the step), `about`: task, identity, whole
+config, git hash, parent checkpoint, library versions, and the running means of the
+metrics, so that resuming is exact; and, once it was evaluated, evaluation.json.
 """
 
 import contextlib
 import importlib.metadata
+import json
 import logging
 import pathlib
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
 from perceiver_jax.engine import sharding
+from perceiver_jax.engine.task import Identity
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,6 @@ class Checkpoints:
         workdir: str | pathlib.Path,
         keep_last: int = 1,
         keep_best: int = 1,
-        best_metric: str | None = None,
         read_only: bool = False,
     ):
         """Opens WORKDIR/checkpoints.
@@ -43,8 +44,7 @@ class Checkpoints:
         Args:
           workdir: folder of a run.
           keep_last: how many of the newest to keep.
-          keep_best: how many of the best by `best_metric` to keep besides.
-          best_metric: name of an evaluation metric, larger is better.
+          keep_best: how many of those whose "score" is largest to keep besides.
           read_only: open to restore only; nothing is created or deleted.
 
         Raises:
@@ -55,19 +55,13 @@ class Checkpoints:
             raise FileNotFoundError(
                 f"No checkpoints in {workdir}: it must be the --workdir of a run."
             )
-        keep = [policies.LatestN(keep_last)]
-        if best_metric and keep_best:
-            best = policies.BestN(
-                get_metric_fn=lambda found: found[best_metric],
-                n=keep_best,
-                keep_checkpoints_without_metrics=False,
-            )
-            keep.append(best)
+        self._metrics = _Metrics(self.directory)
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(keep),
-                best_fn=(lambda found: found[best_metric]) if best_metric else None,
+                preservation_policy=policies.AnyPreservationPolicy(
+                    [policies.LatestN(keep_last), _Best(keep_best, self._metrics)]
+                ),
                 read_only=read_only,
                 create=not read_only,
             ),
@@ -92,7 +86,6 @@ class Checkpoints:
         variables: Any,
         optimizer: Any,
         about: Mapping[str, Any],
-        metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Starts to write a checkpoint; a second save of a step does nothing.
 
@@ -106,8 +99,12 @@ class Checkpoints:
         }
         if optimizer is not None:
             items["optimizer"] = ocp.args.StandardSave(optimizer)
-        args = ocp.args.Composite(**items)
-        self._manager.save(step, args=args, metrics=metrics and dict(metrics))
+        self._manager.save(step, args=ocp.args.Composite(**items))
+
+    def add_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Adds the evaluation of a step that was saved, once it is written whole."""
+        self._manager.wait_until_finished()
+        self._metrics.write(step, metrics)
 
     def about(self, step: int) -> dict[str, Any]:
         """Returns what a checkpoint says of itself."""
@@ -152,8 +149,8 @@ class Checkpoints:
         )
 
     def metrics(self, step: int) -> dict[str, float]:
-        """Returns the evaluation that was saved with a checkpoint, or nothing."""
-        return dict(self._manager.metrics(step) or {})
+        """Returns a checkpoint's evaluation, or nothing where there was none."""
+        return self._metrics.read(step)
 
     def close(self) -> None:
         """Waits, and lets go of the folder."""
@@ -174,6 +171,43 @@ class Checkpoints:
                 f"Checkpoint {self.directory / str(step)} is damaged ({reason}). "
                 "Remove that folder to go on from the one before it."
             ) from error
+
+
+class _Metrics(NamedTuple):
+    """The evaluations of checkpoints, each a file in the checkpoint's folder."""
+
+    directory: pathlib.Path
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes them whole or not at all; one process does."""
+        if jax.process_index() == 0:
+            path = self._path(step)
+            part = path.with_name(f"{path.name}.part")
+            part.write_text(json.dumps(dict(metrics)))
+            part.rename(path)
+
+    def read(self, step: int) -> dict[str, float]:
+        """Returns a step's, nothing where it has none."""
+        path = self._path(step)
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _path(self, step: int) -> pathlib.Path:
+        return self.directory / str(step) / "evaluation.json"
+
+
+class _Best(NamedTuple):
+    """Which checkpoints Orbax may not delete: those whose score is largest."""
+
+    count: int
+    metrics: _Metrics
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        """Returns it for each of the checkpoints."""
+        del context
+        scores = {c.step: self.metrics.read(c.step).get("score") for c in checkpoints}
+        known = [step for step, score in scores.items() if score is not None]
+        best = sorted(known, key=lambda step: scores[step], reverse=True)
+        return [c.step in best[: self.count] for c in checkpoints]
 
 
 def leaves(tree: Any) -> dict[str, Any]:
@@ -212,22 +246,23 @@ def check_same_arrays(saved: Shapes, wanted: Shapes, where: str) -> None:
 
 
 def describe(
-    task: str,
-    best_metric: str | None,
-    config: Mapping[str, Any],
-    parent: str,
-    vocabulary: str = "",
-    class_names: Mapping[str, Sequence[str]] | None = None,
+    task: str, identity: Identity, config: Mapping[str, Any], parent: str = ""
 ) -> dict[str, Any]:
-    """Returns what a checkpoint says of where it comes from."""
+    """Returns what a checkpoint says of itself.
+
+    Args:
+      task: the task's name.
+      identity: what inputs and outputs stand for.
+      config: the whole config, as JSON.
+      parent: the checkpoint that it started from.
+    """
     return {
         "task": task,
-        "best_metric": best_metric,
         "config": dict(config),
         "git": _git_hash(),
         "parent": parent,
-        "vocabulary": vocabulary,
-        "class_names": dict(class_names or {}),
+        "vocabulary": identity.vocabulary,
+        "class_names": {k: list(v) for k, v in identity.class_names.items()},
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
 
@@ -251,14 +286,54 @@ def check_task(about: Mapping[str, Any], task: str, where: str) -> None:
         )
 
 
+def identity_of(about: Mapping[str, Any]) -> Identity:
+    """Returns what a checkpoint's inputs and outputs stand for."""
+    return Identity(about.get("vocabulary", ""), about.get("class_names", {}))
+
+
 def check_vocabulary(about: Mapping[str, Any], vocabulary: str, where: str) -> None:
     """Raises ValueError if a checkpoint's tokens stand for something else."""
-    saved = about.get("vocabulary", "")
+    saved = identity_of(about).vocabulary
     if saved and vocabulary and saved != vocabulary:
         raise ValueError(
             f"{where} was trained with the tokenizer '{saved}', this is '{vocabulary}':"
             " set --config.data.tokenizer to that one."
         )
+
+
+def check_identity(about: Mapping[str, Any], identity: Identity, where: str) -> None:
+    """Raises ValueError if its tokens or its classes stand for something else."""
+    check_vocabulary(about, identity.vocabulary, where)
+    saved = identity_of(about).class_names
+    for output in saved.keys() & identity.class_names.keys():
+        then, now = list(saved[output]), list(identity.class_names[output])
+        if then and now and then != now:
+            differ = [f"{a!r}, here {b!r}" for a, b in zip(then, now) if a != b]
+            raise ValueError(
+                f"{where} was trained on other classes of '{output}': "
+                + (differ[0] if differ else f"{len(then)}, here {len(now)}")
+                + ". Use data with the classes that it was trained on."
+            )
+
+
+def changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple]:
+    """Returns {"a.b": (saved value, value now)} where two configs differ."""
+    then, here = _flat(saved), _flat(now)
+    return {
+        field: (then.get(field), here.get(field))
+        for field in sorted(then.keys() | here.keys())
+        if then.get(field) != here.get(field)
+    }
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
 
 
 def load_variables(
@@ -298,9 +373,6 @@ def load_variables(
 
 
 def _best_step(checkpoints: Checkpoints, steps: Sequence[int]) -> int | None:
-    if not steps:
-        return None
-    name = checkpoints.about(max(steps))["best_metric"]
-    found = {step: checkpoints.metrics(step) for step in steps}
-    scores = {step: metrics[name] for step, metrics in found.items() if name in metrics}
+    found = {step: checkpoints.metrics(step).get("score") for step in steps}
+    scores = {step: score for step, score in found.items() if score is not None}
     return max(scores, key=lambda step: scores[step], default=None)

@@ -1,17 +1,17 @@
 """Evaluation: every example once, the same numbers for any batch or device count."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from perceiver_jax.engine import metrics, sharding
-from perceiver_jax.engine.task import Task
+from perceiver_jax.engine.task import Batch, Task
 
-MAX_SHOWN = 8  # examples that are handed to Task.pictures and Task.texts
+MAX_SHOWN = 8  # examples that are handed to an Evaluation's pictures and texts
 
 
 class Variables(NamedTuple):
@@ -25,8 +25,9 @@ class Results(NamedTuple):
     """What an evaluation found.
 
     Attributes:
-      metrics: "set/name" -> number.
-      predictions: set -> {name: [examples, ...]} as the task's `predictions` gave them.
+      metrics: "set/name" -> number; "set/left_out" where examples could not be read,
+        and last the task's "score".
+      predictions: set -> {name: [examples, ...]}, as its `predictions` gave them.
     """
 
     metrics: dict[str, float]
@@ -40,88 +41,128 @@ class Samples(NamedTuple):
     texts: dict[str, str]
 
 
-def make_evaluate(
-    task: Task,
-    forward: hk.TransformedWithState,
-    parallel: sharding.OverMesh | sharding.OverPmap,
-) -> Callable[[Variables], Results]:
-    """Returns a function that runs all evaluation sets; compiled once."""
+class Evaluator:
+    """Evaluates a task's model.
 
-    def step(variables, batch, axis_name):
-        outputs, _ = forward.apply(*variables, None, batch, False)
-        sums = metrics.sums(task.metrics(outputs, batch))
-        predictions = {"mask": batch["mask"]}
-        if task.predictions is not None:
-            predictions |= task.predictions(outputs, batch)
-        return sharding.psum(sums, axis_name), sharding.all_gather(
-            predictions, axis_name
-        )
+    Sets whose predictions are of one function share a program, compiled once for each
+    shape of batch.
+    """
 
-    compiled = parallel.compile_eval(step)
+    def __init__(
+        self,
+        task: Task,
+        forward: hk.TransformedWithState,
+        parallel: sharding.OverMesh | sharding.OverPmap,
+    ):
+        """Compiles nothing yet.
 
-    def evaluate(variables: Variables) -> Results:
+        Args:
+          task: whose sets are evaluated.
+          forward: its model, of forward.make_forward.
+          parallel: where arrays live.
+        """
+        self._task = task
+        self._parallel = parallel
+        gathered = {e.predictions for e in task.evaluations.values()}
+        programs = {
+            function: parallel.compile_eval(
+                _Measure(forward, task.model.metrics, function)
+            )
+            for function in gathered
+        }
+        self._measure = {
+            name: programs[evaluation.predictions]
+            for name, evaluation in task.evaluations.items()
+        }
+        self._show = parallel.compile_eval(_Show(forward))
+
+    def __call__(self, variables: Variables) -> Results:
+        """Evaluates on all sets."""
         numbers: dict[str, float] = {}
         predictions = {}
-        for name, batches in task.eval_data.items():
-            mean, collected = metrics.Mean(), []
-            for batch in batches():
-                sums, predicted = jax.device_get(
-                    compiled(variables, parallel.place_batch(batch))
-                )
-                mean.add(sums)
-                mask = predicted.pop("mask")
-                collected.append(_valid_rows(predicted, mask))
-            found = {
-                key: np.concatenate([part[key] for part in collected])
-                for key in collected[0]
-            }
-            result = mean.result()
-            if task.summary is not None:
-                result |= task.summary(found)
+        for name, evaluation in self._task.evaluations.items():
+            result, found = self._run(name, variables)
+            if evaluation.summary is not None:
+                result |= evaluation.summary(found)
             numbers |= {f"{name}/{key}": float(value) for key, value in result.items()}
             predictions[name] = found
-        if task.combine is not None:
-            numbers |= task.combine(numbers)
+        numbers["score"] = float(self._task.score(numbers))
         return Results(numbers, predictions)
 
-    return evaluate
+    def predictions(self, name: str, variables: Variables) -> dict[str, np.ndarray]:
+        """Returns the gathered predictions of one set, whose labels may be unknown."""
+        return self._run(name, variables)[1]
+
+    def samples(self, variables: Variables) -> Samples:
+        """Shows the first examples of each set."""
+        shown = Samples({}, {})
+        for name, evaluation in self._task.evaluations.items():
+            if evaluation.pictures is None and evaluation.texts is None:
+                continue
+            batch = next(iter(evaluation.batches()))
+            outputs, batch = self._run_on(self._show, variables, batch)
+            outputs, batch = _valid_rows((outputs, batch), batch["mask"])
+            if evaluation.pictures is not None:
+                for key, picture in evaluation.pictures(outputs, batch).items():
+                    shown.pictures[f"{name}/{key}"] = picture
+            if evaluation.texts is not None:
+                for key, text in evaluation.texts(outputs, batch).items():
+                    shown.texts[f"{name}/{key}"] = text
+        return shown
+
+    def _run(
+        self, name: str, variables: Variables
+    ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Returns one set's means, and its predictions."""
+        mean, collected, left_out = metrics.Mean(), [], 0.0
+        for batch in self._task.evaluations[name].batches():
+            sums, rows, missing = self._run_on(self._measure[name], variables, batch)
+            mean.add(sums)
+            left_out += float(missing)
+            collected.append(_valid_rows(rows, rows.pop("mask")))
+        found = {
+            key: np.concatenate([part[key] for part in collected])
+            for key in collected[0]
+        }
+        result = mean.result()
+        return result | ({"left_out": left_out} if left_out else {}), found
+
+    def _run_on(self, program: Callable, variables: Variables, batch: Batch) -> Any:
+        return jax.device_get(program(variables, self._parallel.place_batch(batch)))
 
 
-def _valid_rows(rows: Any, mask: np.ndarray) -> Any:
-    """Leaves out the padded rows of a pytree of arrays."""
-    return jax.tree.map(lambda x: x[mask > 0], rows)
+class _Measure(NamedTuple):
+    """The program that evaluates: (variables, batch) -> sums, rows, left out."""
+
+    forward: hk.TransformedWithState
+    metrics: Callable
+    predictions: Callable | None
+
+    def __call__(self, variables: Variables, batch: Batch, axis_name: str | None):
+        outputs, _ = self.forward.apply(*variables, None, batch, False)
+        sums = metrics.sums(self.metrics(outputs, batch))
+        rows = {"mask": batch["mask"]}
+        if self.predictions is not None:
+            rows |= self.predictions(outputs, batch)
+        missing = jnp.sum(batch.get("left_out", 0.0))
+        return (
+            sharding.psum(sums, axis_name),
+            sharding.all_gather(rows, axis_name),
+            sharding.psum(missing, axis_name),
+        )
 
 
-def make_samples(
-    task: Task,
-    forward: hk.TransformedWithState,
-    parallel: sharding.OverMesh | sharding.OverPmap,
-) -> Callable[[Variables], Samples]:
-    """Returns a function that shows the first examples of each evaluation set."""
+class _Show(NamedTuple):
+    """The program for people to look at: (variables, batch) -> first rows of both."""
 
-    def step(variables, batch, axis_name):
-        outputs, _ = forward.apply(*variables, None, batch, False)
+    forward: hk.TransformedWithState
+
+    def __call__(self, variables: Variables, batch: Batch, axis_name: str | None):
+        outputs, _ = self.forward.apply(*variables, None, batch, False)
         outputs, batch = sharding.all_gather((outputs, batch), axis_name)
         return jax.tree.map(lambda x: x[:MAX_SHOWN], (outputs, batch))
 
-    compiled = parallel.compile_eval(step)
 
-    def samples(variables: Variables) -> Samples:
-        shown = Samples({}, {})
-        if task.pictures is None and task.texts is None:
-            return shown
-        for name, batches in task.eval_data.items():
-            for batch in itertools.islice(batches(), 1):
-                outputs, batch = jax.device_get(
-                    compiled(variables, parallel.place_batch(batch))
-                )
-                outputs, batch = _valid_rows((outputs, batch), batch["mask"])
-                if task.pictures is not None:
-                    for key, picture in task.pictures(outputs, batch).items():
-                        shown.pictures[f"{name}/{key}"] = picture
-                if task.texts is not None:
-                    for key, text in task.texts(outputs, batch).items():
-                        shown.texts[f"{name}/{key}"] = text
-        return shown
-
-    return samples
+def _valid_rows(rows: Any, mask: np.ndarray) -> Any:
+    """Leaves out the padded rows of a tree of arrays."""
+    return jax.tree.map(lambda x: x[mask > 0], rows)

@@ -2,10 +2,34 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import haiku as hk
 import jax
 from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
+
+from perceiver_jax.engine.task import Model
+
+
+class Size(NamedTuple):
+    """How large a model is."""
+
+    parameters: int
+    flops: int  # of a forward pass of one example, as `count_flops` has them
+
+
+def model_size(model: Model) -> Size:
+    """Counts the parameters of a model, and the FLOPs of one example."""
+    forward = hk.transform_with_state(model.forward)
+    batch = model.batch(1)
+    params, state = jax.eval_shape(
+        lambda key, batch: forward.init(key, batch, True), jax.random.key(0), batch
+    )
+    flops = count_flops(
+        lambda *args: forward.apply(*args, is_training=False)[0],
+        *(params, state, None, batch),
+    )
+    return Size(sum(x.size for x in jax.tree.leaves(params)), flops)
 
 
 def count_flops(function: Callable[..., Any], *args: Any) -> int:

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class Donor:
     """Variables of another run to start from (`init_from`).
 
     Attributes:

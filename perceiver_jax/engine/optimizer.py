@@ -1,11 +1,16 @@
-"""LAMB and AdamW from optax, with the papers' schedules and weight-decay mask."""
+"""LAMB and AdamW from optax, with the papers' schedules.
 
-from collections.abc import Callable
+What a parameter is (whether it decays, how many of its axes count layers) can't be seen
+from its name or shape: two trees beside the parameters say it, {module: {name: ...}}.
+"""
+
+from collections.abc import Callable, Mapping
 
 import jax
 import optax
 
-from perceiver_jax.model import stack
+Decays = Mapping[str, Mapping[str, bool]]  # whether weight decay covers a parameter
+LayerAxes = Mapping[str, Mapping[str, int]]  # how many leading axes count layers
 
 
 def constant(peak: float, total_steps: int) -> optax.Schedule:
@@ -68,47 +73,51 @@ def scale_learning_rate(
 
 def lamb(
     schedule: optax.Schedule,
+    decays: Decays,
+    layer_axes: LayerAxes,
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
     b1: float = 0.9,
     b2: float = 0.999,
     eps: float = 1e-6,
-    decay_positions: bool = True,
 ) -> optax.GradientTransformation:
     """LAMB, whose trust ratio is that of each layer (You et al. 2020).
 
     Args:
       schedule: step -> learning rate.
-      weight_decay: decoupled; see `decay_mask` for what it covers.
+      decays: of every parameter.
+      layer_axes: of every parameter.
+      weight_decay: decoupled.
       clip_norm: bound on the gradient's global norm; 0 for none.
       b1: decay of the first moment.
       b2: decay of the second moment.
       eps: added to the root of the second moment.
-      decay_positions: whether latents, queries and position tables decay too.
     """
     return optax.chain(
         _clip(clip_norm),
         optax.scale_by_adam(b1, b2, eps),
-        optax.add_decayed_weights(weight_decay, decay_mask(decay_positions)),
-        _scale_by_layer_trust_ratio(),
+        optax.add_decayed_weights(weight_decay, decays),
+        _scale_by_layer_trust_ratio(layer_axes),
         optax.scale_by_learning_rate(schedule),
     )
 
 
 def adamw(
     schedule: optax.Schedule,
+    decays: Decays,
+    layer_axes: LayerAxes,
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
     b1: float = 0.9,
     b2: float = 0.999,
     eps: float = 1e-8,
-    decay_positions: bool = True,
 ) -> optax.GradientTransformation:
-    """AdamW; arguments as of `lamb`."""
+    """AdamW, which treats all numbers alike; arguments as of `lamb`."""
+    del layer_axes
     return optax.chain(
         _clip(clip_norm),
         optax.scale_by_adam(b1, b2, eps),
-        optax.add_decayed_weights(weight_decay, decay_mask(decay_positions)),
+        optax.add_decayed_weights(weight_decay, decays),
         optax.scale_by_learning_rate(schedule),
     )
 
@@ -119,36 +128,23 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 }
 
 
-def decay_mask(decay_positions: bool) -> Callable:
-    """Returns params -> a tree that is true where weights decay: no bias, no norm.
-
-    By name and not by rank, as the biases of a stack of layers are matrices too.
-    """
-
-    def decays(path, _):
-        name = path[-1].key
-        return name == "w" or (decay_positions and name not in ("b", "scale", "offset"))
-
-    return lambda params: jax.tree_util.tree_map_with_path(decays, params)
-
-
 def _clip(norm: float) -> optax.GradientTransformation:
     return optax.clip_by_global_norm(norm) if norm else optax.identity()
 
 
-def _scale_by_layer_trust_ratio() -> optax.GradientTransformation:
+def _scale_by_layer_trust_ratio(layer_axes: LayerAxes) -> optax.GradientTransformation:
     """Optax's trust ratio, layer by layer also where a stack of layers is one array."""
     per_array = optax.scale_by_trust_ratio()
 
     def update(updates, state, params):
-        def scale(path, update, param):
+        def scale(axes, update, param):
             def one_layer(update, param):
                 return per_array.update(update, state, param)[0]
 
-            for _ in range(stack.depth(path[0].key)):
+            for _ in range(axes):
                 one_layer = jax.vmap(one_layer)
             return one_layer(update, param)
 
-        return jax.tree_util.tree_map_with_path(scale, updates, params), state
+        return jax.tree.map(scale, layer_axes, updates, params), state
 
     return optax.GradientTransformation(per_array.init, update)

@@ -1,9 +1,9 @@
 """Where arrays live and how programs are compiled: one mesh axis, "data".
 
 `OverMesh` (jit, the default) and `OverPmap` do the same for the engine: place a state
-and a batch, compile a program, bring a state back. The engine's programs take an
-`axis_name`: "data" where they see one device's part and add up over devices
-themselves, None where they see whole arrays and the compiler does.
+and a batch, compile a program, bring a state back. With axis_name="data" a program sees
+one device's shard and sums explicitly; with None it sees global arrays and the compiler
+inserts the sums.
 """
 
 import dataclasses
@@ -41,11 +41,11 @@ def this_process() -> Process:
 
 
 def update_axis(shard_state: bool) -> str | None:
-    """Returns the `axis_name` of training steps, which BatchNorm too must know.
+    """Returns the mesh axis that training steps, and BatchNorm, reduce over.
 
-    Steps on replicated parameters add up gradients themselves, once, at the end. Left
-    to the compiler, the sums of weights that are shared by the blocks of a scan would
-    be taken inside its loop, once a block. Sharded parameters do need the compiler.
+    Replicated state: gradients are summed once, after the backward pass; the compiler
+    would sum shared parameters in every iteration of the scan. Sharded state needs the
+    compiler's sums: None.
     """
     return None if shard_state else AXIS
 
@@ -216,7 +216,9 @@ def check_batch_size(name: str, batch_size: int, accumulate: int = 1) -> None:
     """Raises ValueError unless a global batch splits evenly over all devices."""
     devices = jax.device_count()
     parts = devices * accumulate
-    if batch_size < 1 or batch_size % parts:
+    if batch_size < 1:
+        raise ValueError(f"{name}={batch_size} must be 1 or more.")
+    if batch_size % parts:
         by = f"{devices} devices" + (
             f" x {accumulate} accumulated parts" if accumulate > 1 else ""
         )

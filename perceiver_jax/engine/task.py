@@ -1,15 +1,100 @@
-"""The contract between a task and the engine."""
+"""The contract between a task and the engine.
+
+task.model        forward, shapes of an example, metrics: no data is needed
+task.train        the data to train on
+task.evaluations  what to evaluate on, set by set
+task.score        all numbers to the one that the best checkpoint is largest in
+task.identity     what inputs and outputs stand for
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+import jax
 import numpy as np
 
 from perceiver_jax.engine.metrics import Metrics
 
-Batch = Mapping[str, Any]  # arrays, each with the batch as its first axis
-Outputs = Any  # what a task's forward returns: a pytree of arrays
+Batch = Mapping[str, Any]  # a tree of arrays, each with the batch as its first axis
+Outputs = Any  # what a model returns: a tree of arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What is trained, as a config alone tells it: no data is needed for it.
+
+    Attributes:
+      forward: (batch, is_training) -> outputs, a Haiku function: adapters and model.
+      example: shape and type of every array of a training example, without the batch
+        axis: {name: jax.ShapeDtypeStruct}, or a tree of them.
+      metrics: (outputs, batch) -> {name: (value, weight)}, arrays of equal shape,
+        unreduced. Must hold `loss`, which is minimised.
+    """
+
+    forward: Callable[[Batch, bool], Outputs]
+    example: Mapping[str, Any]
+    metrics: Callable[[Outputs, Batch], Metrics]
+
+    def batch(self, size: int) -> dict[str, Any]:
+        """Returns the shapes of a batch of `size` examples, with its `mask`."""
+        shapes = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((size, *x.shape), x.dtype),
+            dict(self.example),
+        )
+        return {"mask": jax.ShapeDtypeStruct((size,), np.float32), **shapes}
+
+
+class TrainData(Protocol):
+    """Batches to train on. Order and randomness are functions of (seed, step)."""
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples an epoch has."""
+
+    def batches(self, start_step: int, total_steps: int) -> Iterator[Batch]:
+        """Yields this process's part of the batches, from `start_step` on.
+
+        There is no end to them; total_steps is how long training will be, for data
+        that changes on its way.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """One set to evaluate on.
+
+    Attributes:
+      batches: () -> batches with every example once, the last one padded; each holds
+        `mask` [B], 0 where padded, and may hold `left_out` [B], 1 where an example
+        could not be read.
+      predictions: (outputs, batch) -> {name: [B, ...]}, gathered over the set without
+        the padded rows.
+      summary: gathered predictions -> {name: number}, for metrics that are no means.
+      pictures: (outputs, batch) -> {name: [h, w, 3] uint8}, of the first batch.
+      texts: (outputs, batch) -> {name: Markdown}, of the first batch.
+    """
+
+    batches: Callable[[], Iterable[Batch]]
+    predictions: Callable[[Outputs, Batch], Mapping[str, Any]] | None = None
+    summary: Callable[[Mapping[str, np.ndarray]], Mapping[str, float]] | None = None
+    pictures: Callable[[Outputs, Batch], Mapping[str, np.ndarray]] | None = None
+    texts: Callable[[Outputs, Batch], Mapping[str, str]] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What a model's inputs and outputs stand for; its checkpoints keep it.
+
+    Attributes:
+      vocabulary: the tokenizer's name, where inputs are tokens. Weights of another
+        vocabulary are refused.
+      class_names: of every output with classes, in the order of the classes; none for
+        a score.
+    """
+
+    vocabulary: str = ""
+    class_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,43 +102,21 @@ class Task:
     """Everything the engine knows of what it trains.
 
     Attributes:
-      name: the task's name, kept in its checkpoints.
-      num_train_examples: () -> size of one epoch; may open the training data, which
-        evaluation does not need.
-      train_data: start_step -> endless host batches from that step on. Order and
-        randomness are functions of (seed, step, process).
-      eval_data: set name -> function that returns batches with every example once, the
-        last one padded; each batch holds `mask` [B], 0 where padded.
-      forward: (batch, is_training) -> outputs, a Haiku function: adapters and model.
-      metrics: (outputs, batch) -> {name: (value, weight)}, arrays of equal shape,
-        unreduced. Must hold `loss`. Sets are named in front, as in "test/loss".
-      predictions: (outputs, batch) -> {name: [B, ...]}, gathered over an evaluation set
-        for `summary`, without the padded rows.
-      summary: gathered predictions -> {name: number}, for metrics that are not means.
-      combine: metrics of all sets, "set/name" -> number, -> more of them, such as a
-        benchmark's average.
-      pictures: (outputs, batch) -> {name: [h, w, 3] uint8}, of an evaluation batch.
-      texts: (outputs, batch) -> {name: Markdown}, of an evaluation batch.
-      best_metric: the evaluation metric that the best checkpoint is largest in, such
-        as "test/top1".
-      vocabulary: what tokens stand for, where inputs are tokens: the tokenizer's name.
-        Weights of another vocabulary are refused.
+      name: kept in its checkpoints.
+      model: what is trained.
+      train: what to train on; not looked at where a model is only evaluated.
+      evaluations: set name -> how to evaluate on that set. Its numbers have the set's
+        name in front, as in "test/loss".
+      score: numbers of all sets -> the number that the best checkpoint is largest in,
+        told as "score".
+      identity: what inputs and outputs stand for.
       protocol: how evaluation is done, told with its results.
-      class_names: of every output with classes, kept in checkpoints for predictions.
     """
 
     name: str
-    num_train_examples: Callable[[], int]
-    train_data: Callable[[int], Iterator[Batch]]
-    eval_data: Mapping[str, Callable[[], Iterable[Batch]]]
-    forward: Callable[[Batch, bool], Outputs]
-    metrics: Callable[[Outputs, Batch], Metrics]
-    predictions: Callable[[Outputs, Batch], Mapping[str, Any]] | None = None
-    summary: Callable[[Mapping[str, np.ndarray]], Mapping[str, float]] | None = None
-    combine: Callable[[Mapping[str, float]], Mapping[str, float]] | None = None
-    pictures: Callable[[Outputs, Batch], Mapping[str, np.ndarray]] | None = None
-    texts: Callable[[Outputs, Batch], Mapping[str, str]] | None = None
-    best_metric: str | None = None
-    vocabulary: str = ""
+    model: Model
+    train: TrainData
+    evaluations: Mapping[str, Evaluation]
+    score: Callable[[Mapping[str, float]], float]
+    identity: Identity = Identity()
     protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    class_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)

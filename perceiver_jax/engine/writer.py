@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import pathlib
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import tensorboardX
 logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"  # in a workdir: a row of numbers a line
+PARAMETERS = "parameters.txt"  # in a workdir: name, size and shape of each
 
 
 def log_to_console() -> None:
@@ -31,16 +33,24 @@ def log_to_console() -> None:
 class Writer:
     """Writes what a run reports into its workdir; silent where not `active`."""
 
-    def __init__(self, workdir: pathlib.Path, start_step: int, active: bool = True):
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        start_step: int,
+        is_evaluated: bool = True,
+        active: bool = True,
+    ):
         """Opens the files of a run that starts, or goes on, after `start_step`.
 
-        What an earlier run wrote of later steps is dropped: those steps come again.
+        What an earlier run wrote of later steps is dropped, as those steps come again,
+        and so are evaluations of this step unless it `is_evaluated`.
         """
         self._active = active
         if not active:
             return
+        self._workdir = workdir
         self._path = workdir / METRICS
-        _drop_after(self._path, start_step)
+        _drop_after(self._path, start_step, is_evaluated)
         self._board = tensorboardX.SummaryWriter(
             str(workdir / "tensorboard"), purge_step=start_step + 1, max_queue=100
         )
@@ -73,7 +83,35 @@ class Writer:
             self._board.add_text(name, text, step)
         self._board.flush()
 
-    def close(self) -> None:
+    def parameters(self, params: Mapping[str, Mapping[str, Any]]) -> None:
+        """Writes the table of parameters to a file, and logs the size of each part."""
+        if not self._active:
+            return
+        sizes = {
+            module: sum(math.prod(x.shape) for x in arrays.values())
+            for module, arrays in params.items()
+        }
+        width = max(map(len, sizes))
+        lines = [
+            f"{module:{width}} {sizes[module]:14,}  "
+            + "  ".join(f"{name} {list(x.shape)}" for name, x in arrays.items())
+            for module, arrays in params.items()
+        ]
+        parts: dict[str, int] = {}
+        for module, size in sizes.items():
+            part = module.partition("/")[0]
+            parts[part] = parts.get(part, 0) + size
+        total = f"{sum(sizes.values()):,}"
+        path = self._workdir / PARAMETERS
+        path.write_text("\n".join([*lines, f"{'in all':{width}} {total:>14}", ""]))
+        told = ", ".join(f"{part} {size:,}" for part, size in parts.items())
+        logger.info("%s parameters: %s. All in %s.", total, told, path)
+
+    def __enter__(self) -> "Writer":
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         """Closes the event file."""
         if self._active:
             self._board.close()
@@ -90,10 +128,17 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in _whole_lines(path)]
 
 
-def _drop_after(path: pathlib.Path, step: int) -> None:
+def _drop_after(path: pathlib.Path, step: int, is_evaluated: bool) -> None:
     if not path.exists():
         return
-    kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+
+    def is_kept(row):
+        was_trained = any(name.startswith("train/") for name in row)
+        return row["step"] < step or (
+            row["step"] == step and (is_evaluated or was_trained)
+        )
+
+    kept = [line for line in _whole_lines(path) if is_kept(json.loads(line))]
     new = path.with_suffix(".tmp")
     new.write_text("".join(kept))
     new.replace(path)

@@ -1,4 +1,4 @@
-"""Attention and the two residual blocks that Perceiver is made of.
+"""Attention and the two layers that Perceiver is made of: self- and cross-attends.
 
 Softmax attention itself is in kernel.py; here are the projections, norms and residuals
 around it (Perceiver, section 3.1; Perceiver IO, section 3.1 and appendix E).
@@ -10,31 +10,29 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from perceiver_jax.model import kernel
-
-_weight_init = hk.initializers.VarianceScaling(1.0)  # fan-in, truncated normal
+from perceiver_jax.model import kernel, parameters
 
 
+@dataclasses.dataclass
 class Projection(hk.Module):
-    """A linear map whose weights can be had as arrays, so that attention may fold them.
+    """A linear map whose parameters can be had as arrays: attention may fold them."""
 
-    Initialised by variance scaling 1.0 (fan-in, truncated normal) or zeros, bias 0.
-    """
+    channels: int
+    zeros: bool = False  # start from zeros, else variance scaling (fan-in); bias 0
+    name: str | None = None
 
-    def __init__(self, channels: int, zeros: bool = False, name: str | None = None):
-        super().__init__(name=name)
-        self.channels = channels
-        self._w_init = jnp.zeros if zeros else _weight_init
-
-    def weights(self, in_channels: int) -> tuple[jax.Array, jax.Array]:
+    def parameters(self, in_channels: int) -> tuple[jax.Array, jax.Array]:
         """Returns w [in_channels, channels] and b [channels]."""
-        w = hk.get_parameter("w", [in_channels, self.channels], init=self._w_init)
-        b = hk.get_parameter("b", [self.channels], init=jnp.zeros)
+        w_init = jnp.zeros if self.zeros else hk.initializers.VarianceScaling(1.0)
+        w = hk.get_parameter(
+            "w", [in_channels, self.channels], init=parameters.matrix(w_init)
+        )
+        b = hk.get_parameter("b", [self.channels], init=parameters.bias(jnp.zeros))
         return w, b
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Maps [..., in_channels] to [..., channels]."""
-        w, b = self.weights(inputs.shape[-1])
+        w, b = self.parameters(inputs.shape[-1])
         return inputs @ w + b
 
 
@@ -44,8 +42,8 @@ class LayerNorm(hk.Module):
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Maps [..., channels] to the same shape and type."""
         channels = inputs.shape[-1:]
-        scale = hk.get_parameter("scale", channels, init=jnp.ones)
-        offset = hk.get_parameter("offset", channels, init=jnp.zeros)
+        scale = hk.get_parameter("scale", channels, init=parameters.norm(jnp.ones))
+        offset = hk.get_parameter("offset", channels, init=parameters.norm(jnp.zeros))
         x = inputs.astype(jnp.float32)
         x = jax.nn.standardize(x, axis=-1, epsilon=1e-5)
         return (x * scale + offset).astype(inputs.dtype)
@@ -92,7 +90,7 @@ class MultiHeadAttention(hk.Module):
         q, k = self._queries_and_keys(query, inputs)
         project = Projection(self.v_channels, name="value")
         if self._project_after(q, inputs, self.v_channels):
-            w, b = map(self._split_heads, project.weights(inputs.shape[-1]))
+            w, b = map(self._split_heads, project.parameters(inputs.shape[-1]))
             mixed = kernel.attend(q, k, inputs[:, :, None], input_mask)
             mixed = jnp.einsum("bnhc,che->bnhe", mixed, w) + b
         else:
@@ -113,7 +111,7 @@ class MultiHeadAttention(hk.Module):
         inputs: jax.Array,
         input_mask: jax.Array | None = None,
     ) -> jax.Array:
-        """Returns the weights [B or 1, heads, N, M] that `__call__` mixes with."""
+        """Returns the attention weights of `__call__`: [B or 1, heads, N, M]."""
         q, k = self._queries_and_keys(query, inputs)
         return kernel.attention_weights(q, k, input_mask)
 
@@ -124,7 +122,7 @@ class MultiHeadAttention(hk.Module):
         project = Projection(self.qk_channels, name="key")
         if self._project_after(q, inputs, self.qk_channels):
             # The key bias adds the same to all scores of a query: softmax ignores it.
-            w, _ = map(self._split_heads, project.weights(inputs.shape[-1]))
+            w, _ = map(self._split_heads, project.parameters(inputs.shape[-1]))
             return jnp.einsum("bnhd,chd->bnhc", q, w), inputs[:, :, None]
         return q, self._split_heads(project(inputs))
 

@@ -1,7 +1,6 @@
 """Sources: what they give, and what they say when they cannot."""
 
 import pickle
-import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from perceiver_jax.data.sources import (
     ArraySource,
     CorruptExample,
-    FolderSource,
     Kept,
     SkipCorrupt,
     Subset,
@@ -31,45 +29,6 @@ def test_array_source_gives_rows_of_every_array():
 def test_array_source_rejects_what_has_no_common_length(arrays):
     with pytest.raises(ValueError, match="arrays need one leading length|at least one"):
         ArraySource(**arrays)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Two classes, `cat` with files b.jpg and a.jpg, and `dog` with c.png."""
-    for name in ["dog/c.png", "cat/b.jpg", "cat/a.jpg", "cat/.hidden"]:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(name.encode())
-    return tmp_path
-
-
-def test_folder_source_numbers_sorted_classes_and_files(folder):
-    source = FolderSource(folder)
-    assert source.class_names == ["cat", "dog"]
-    assert source.num_classes == 2
-    names = [str(folder / name) for name in ["cat/a.jpg", "cat/b.jpg", "dog/c.png"]]
-    assert [example["name"] for example in source] == names
-    assert [example["label"] for example in source] == [0, 0, 1]
-    assert source[2]["image"] == b"dog/c.png"
-
-
-def test_folder_source_uses_the_ids_of_the_training_classes(folder):
-    shutil.rmtree(folder / "cat")
-    source = FolderSource(folder, class_names=["bird", "cat", "dog"])
-    assert [example["label"] for example in source] == [2]
-    assert source.num_classes == 3
-
-
-def test_folder_source_names_what_is_wrong(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere is not a folder.*ROOT/CLASS"):
-        FolderSource(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="cat holds no class folders.*ROOT/CLASS"):
-        FolderSource(folder / "cat")
-    with pytest.raises(ValueError, match="not among the 1 known classes: dog"):
-        FolderSource(folder, class_names=["cat"])
-    (folder / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty holds no files; add images"):
-        FolderSource(folder)
 
 
 def _reject_multiples_of_three(example):

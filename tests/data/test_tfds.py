@@ -9,7 +9,7 @@ import fake_imagenet
 import programs
 import pytest
 
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.image import decoding
 from perceiver_jax.data.tfds import image_source, text_source
 
 
@@ -49,7 +49,7 @@ def test_prepared_imagenet_is_decoded_by_us_and_can_be_pickled(imagenet):
     assert len(copy) == len(source) == 8
     for example, again in zip(source, copy, strict=True):
         assert example == again
-        picture = image.decode(example["image"], example["name"])
+        picture = decoding.decode(example["image"], example["name"])
         assert picture.size == (128, 96)
         assert picture.mode == "RGB"
     assert len(image_source("imagenet2012", "train[:3]", str(imagenet))) == 3

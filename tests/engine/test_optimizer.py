@@ -1,14 +1,11 @@
-"""Schedules at their corners, the decay mask, and LAMB layer by layer of a stack."""
+"""Schedules at their corners, and LAMB layer by layer of a stack."""
 
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from configs import imagenet as configs
-from experiments.imagenet import task as imagenet
 from perceiver_jax.engine import optimizer
 
 # Schedules.
@@ -66,37 +63,6 @@ def test_learning_rate_follows_the_batch_where_a_reference_is_given():
     assert optimizer.scale_learning_rate(2e-3, 512, 0) == 2e-3
 
 
-# Which weights decay.
-
-
-@pytest.mark.parametrize(
-    "variant", ["fourier", "learned", "conv", "perceiver", "perceiver_unshared"]
-)
-@pytest.mark.parametrize("decay_positions", [True, False])
-def test_weights_decay_and_biases_and_norms_do_not(variant, decay_positions):
-    config = configs.get_config(variant)
-    forward = imagenet.make_forward(config.model, 1000, None)
-    init = hk.transform_with_state(forward).init
-    batch = {"images": jnp.zeros((1, 224, 224, 3))}
-    params, _ = jax.eval_shape(lambda: init(jax.random.key(0), batch, True))
-    mask = optimizer.decay_mask(decay_positions)(params)
-    seen = {}
-    for arrays in mask.values():
-        for name, decays in arrays.items():
-            seen.setdefault(name, set()).add(decays)
-    positions = {"latents", "queries", "table"} & set(seen)
-    assert "latents" in positions
-    assert seen == {
-        "w": {True},
-        **{name: {False} for name in ("b", "scale", "offset")},
-        **{name: {decay_positions} for name in positions},
-    }
-    # Also where the layers of a stack make a matrix of their biases.
-    stacked = [m for m, a in params.items() if "/layers/" in m and "b" in a]
-    assert all(params[m]["b"].ndim >= 2 and not mask[m]["b"] for m in stacked)
-    assert stacked
-
-
 # Optimizers.
 
 
@@ -121,14 +87,24 @@ def random_tree(seed, scale=1.0):
     }
 
 
-DEPTH = {"processor/block/layers/query": 1, "processor/segments/block/layers/query": 2}
+LAYER_AXES = {
+    "encoder": {"latents": 0},
+    "encoder/query": {"w": 0, "b": 0},
+    "processor/block/layers/query": {"w": 1, "b": 1},
+    "processor/segments/block/layers/query": {"w": 2, "b": 2},
+}
+DECAYS = {
+    module: {name: name != "b" for name in arrays}
+    for module, arrays in LAYER_AXES.items()
+}
 
 
 def unstack(tree):
     """Every layer of a stack as a module of its own."""
     flat = {}
     for module, arrays in tree.items():
-        lead = next(iter(arrays.values())).shape[: DEPTH.get(module, 0)]
+        axes = min(LAYER_AXES[module].values())
+        lead = next(iter(arrays.values())).shape[:axes]
         for index in np.ndindex(*lead):
             layer = {name: array[index] for name, array in arrays.items()}
             flat[f"{module}{index}"] = layer
@@ -156,8 +132,13 @@ GRADIENTS = [random_tree(seed, scale=0.1) for seed in (1, 2, 3)]
 
 
 def test_lamb_of_a_stack_is_optax_lamb_of_its_layers():
-    decayed = lambda tree: optimizer.decay_mask(True)(tree)
-    ours = optimizer.lamb(optax.linear_schedule(0.1, 0.0, 10), weight_decay=0.3)
+    decayed = lambda tree: {
+        module: {name: name != "b" for name in arrays}
+        for module, arrays in tree.items()
+    }
+    ours = optimizer.lamb(
+        optax.linear_schedule(0.1, 0.0, 10), DECAYS, LAYER_AXES, weight_decay=0.3
+    )
     judge = optax.lamb(
         optax.linear_schedule(0.1, 0.0, 10),
         b1=0.9,
@@ -179,7 +160,7 @@ def test_lamb_of_a_stack_is_optax_lamb_of_its_layers():
 def test_layer_of_zeros_moves_by_the_plain_rate_and_leaves_others_alone():
     params = random_tree(0)
     params["processor/block/layers/query"]["w"][1] = 0
-    ours = optimizer.lamb(optax.constant_schedule(0.1))
+    ours = optimizer.lamb(optax.constant_schedule(0.1), DECAYS, LAYER_AXES)
     trained = train(ours, params, GRADIENTS[:1])["processor/block/layers/query"]["w"]
     # The first step of Adam is the sign of the gradient.
     signs = np.sign(GRADIENTS[0]["processor/block/layers/query"]["w"])
@@ -197,27 +178,26 @@ def test_gradients_are_clipped_by_their_global_norm(name):
         norm = np.sqrt(sum((x**2).sum() for x in jax.tree.leaves(tree)))
         return jax.tree.map(lambda x: x * min(1, 0.5 / norm), tree)
 
-    make, params = optimizer.OPTIMIZERS[name], random_tree(0)
+    def make(clip_norm=0.0):
+        rate = optax.constant_schedule(0.1)
+        return optimizer.OPTIMIZERS[name](rate, DECAYS, LAYER_AXES, clip_norm=clip_norm)
+
+    params = random_tree(0)
     gradients = [jax.tree.map(lambda x: x * 0.02, GRADIENTS[0]), *GRADIENTS]
-    judge = train(
-        make(optax.constant_schedule(0.1)), params, [clipped(g) for g in gradients]
-    )
-    trained = train(
-        make(optax.constant_schedule(0.1), clip_norm=0.5), params, gradients
-    )
+    judge = train(make(), params, [clipped(g) for g in gradients])
+    trained = train(make(clip_norm=0.5), params, gradients)
     assert_trees_close(trained, judge)
-    free = train(make(optax.constant_schedule(0.1)), params, gradients)
+    free = train(make(), params, gradients)
     assert np.abs(free["encoder"]["latents"] - judge["encoder"]["latents"]).max() > 0.01
 
 
 def test_adamw_is_optax_adamw():
     params = random_tree(0)
+    decays = {**DECAYS, "encoder": {"latents": False}}
     ours = optimizer.adamw(
-        optax.constant_schedule(0.1), weight_decay=0.3, decay_positions=False
+        optax.constant_schedule(0.1), decays, LAYER_AXES, weight_decay=0.3
     )
-    judge = optax.adamw(
-        0.1, eps=1e-8, weight_decay=0.3, mask=optimizer.decay_mask(False)
-    )
+    judge = optax.adamw(0.1, eps=1e-8, weight_decay=0.3, mask=decays)
     assert_trees_close(train(ours, params, GRADIENTS), train(judge, params, GRADIENTS))
 
 
@@ -226,7 +206,12 @@ def test_lamb_by_hand():
     b = np.float64([1.0, 2.0])
     gradients = [np.float64([[0.1, 0.2], [-0.3, 0.4]]), np.float64([[1, 0], [0.5, 0]])]
     rates, decay = [0.5, 0.25], 0.01
-    ours = optimizer.lamb(lambda step: jnp.array(rates)[step], weight_decay=decay)
+    ours = optimizer.lamb(
+        lambda step: jnp.array(rates)[step],
+        {"linear": {"w": True, "b": False}},
+        {"linear": {"w": 0, "b": 0}},
+        weight_decay=decay,
+    )
     params = {"linear": {"w": np.float32(w), "b": np.float32(b)}}
     trees = [{"linear": {"w": np.float32(g), "b": np.float32(g[0])}} for g in gradients]
     trained = train(ours, params, trees)["linear"]

@@ -154,7 +154,7 @@ def test_visiting_keys_in_blocks_changes_nothing(
 
     gradient = lambda: jax.jit(jax.grad(lambda *x: loss(*x), has_aux=True))(arrays)
     dense_gradients, dense = gradient()
-    monkeypatch.setattr(kernel, "KEY_BLOCK", 8)
+    monkeypatch.setattr(kernel, "KEY_CHUNK", 8)
     assert "scan" in str(jax.make_jaxpr(loss)(arrays))
     gradients, outputs = gradient()
     np.testing.assert_allclose(outputs, dense, atol=1e-5)
@@ -163,9 +163,9 @@ def test_visiting_keys_in_blocks_changes_nothing(
         np.testing.assert_allclose(gradient, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize(("key_block", "max_scores"), [(64, 2**30), (4096, 2**13)])
-def test_blocks_never_hold_all_scores(monkeypatch, key_block, max_scores):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+@pytest.mark.parametrize(("key_chunk", "max_scores"), [(64, 2**30), (4096, 2**13)])
+def test_blocks_never_hold_all_scores(monkeypatch, key_chunk, max_scores):
+    monkeypatch.setattr(kernel, "KEY_CHUNK", key_chunk)
     monkeypatch.setattr(kernel, "MAX_SCORES", max_scores)
     query, key = normal(1, 64, 2, 4), normal(1, 512, 2, 4)
     loss = lambda query: kernel.attend(query, key, key).sum()
@@ -174,9 +174,9 @@ def test_blocks_never_hold_all_scores(monkeypatch, key_block, max_scores):
         assert max(map(np.prod, shapes)) < 64 * 512
 
 
-@pytest.mark.parametrize("key_block", [4096, 8])
-def test_rows_without_keys_are_zero_with_finite_gradients(monkeypatch, key_block):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+@pytest.mark.parametrize("key_chunk", [4096, 8])
+def test_rows_without_keys_are_zero_with_finite_gradients(monkeypatch, key_chunk):
+    monkeypatch.setattr(kernel, "KEY_CHUNK", key_chunk)
     query, key, value = (normal(2, n, 3, 4, seed=n) for n in (5, 21, 21))
     mask = MASK.copy()
     mask[1] = False
@@ -194,9 +194,9 @@ def test_rows_without_keys_are_zero_with_finite_gradients(monkeypatch, key_block
         np.testing.assert_array_equal(gradient[1], 0)
 
 
-@pytest.mark.parametrize("key_block", [4096, 8])
-def test_bfloat16_inputs_have_a_float32_softmax(monkeypatch, key_block):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+@pytest.mark.parametrize("key_chunk", [4096, 8])
+def test_bfloat16_inputs_have_a_float32_softmax(monkeypatch, key_chunk):
+    monkeypatch.setattr(kernel, "KEY_CHUNK", key_chunk)
     # Scores around 64, where neighbours in bfloat16 are half a unit apart.
     query = np.full((1, 3, 1, 4), 4.0) + normal(1, 3, 1, 4, seed=1, scale=0.1)
     key = np.full((1, 21, 1, 4), 4.0) + normal(1, 21, 1, 4, seed=2, scale=0.1)
@@ -326,10 +326,10 @@ def test_weights_are_those_that_the_values_are_mixed_with(sizes):
     np.testing.assert_allclose(outputs, expected, atol=3e-5)
 
 
-@pytest.mark.parametrize("key_block", [4096, 4])
+@pytest.mark.parametrize("key_chunk", [4096, 4])
 @pytest.mark.parametrize("sizes", ["project first", "project after"], indirect=True)
-def test_masked_inputs_cannot_change_outputs(sizes, key_block, monkeypatch):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+def test_masked_inputs_cannot_change_outputs(sizes, key_chunk, monkeypatch):
+    monkeypatch.setattr(kernel, "KEY_CHUNK", key_chunk)
     heads, _, _, num_queries, num_inputs, channels = sizes
     width = channels - channels % heads
     query, inputs = normal(2, num_queries, 7), normal(2, num_inputs, channels, seed=1)

@@ -62,7 +62,7 @@ def make_perceiver():
     def forward(batch, is_training):
         model = perceiver.Perceiver(
             perceiver.Encoder(4, 8, cross),
-            perceiver.Processor(3, 2, self_attention, True, 3, cross, remat=True),
+            perceiver.IterativeProcessor(3, 2, self_attention, 3, cross, remat=True),
             perceiver.Decoder(cross, 5),
         )
         queries = perceiver.LearnedQueries(2, 8)()

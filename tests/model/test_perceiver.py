@@ -225,16 +225,27 @@ make_self = functools.partial(attention.SelfAttention, 2)
 make_cross = functools.partial(attention.CrossAttention, 1)
 
 
-def processor(inputs, num_blocks=4, layers_per_block=2, dropout=0.0, **options):
+def processor(
+    inputs,
+    num_blocks=4,
+    layers_per_block=2,
+    num_cross_attends=1,
+    dropout=0.0,
+    **options,
+):
     """(latents) -> latents as a Haiku function that is given its key."""
+    blocks = (
+        num_blocks,
+        layers_per_block,
+        functools.partial(make_self, dropout_rate=dropout),
+    )
+    cross_attention = functools.partial(make_cross, dropout_rate=dropout)
 
     def process(latents):
-        module = perceiver.Processor(
-            num_blocks,
-            layers_per_block,
-            functools.partial(make_self, dropout_rate=dropout),
-            cross_attention=functools.partial(make_cross, dropout_rate=dropout),
-            **options,
+        if num_cross_attends == 1:
+            return perceiver.Processor(*blocks, **options)(latents, is_training=True)
+        module = perceiver.IterativeProcessor(
+            *blocks, num_cross_attends, cross_attention, **options
         )
         return module(latents, inputs, is_training=True)
 
@@ -260,7 +271,7 @@ def plain_loop(params, latents, inputs, num_cross, shared, at_start):
     """4 blocks of 2 layers and the later cross-attends, one call after the other."""
 
     def cross(latents, number):
-        prefix, index = "processor/", ()
+        prefix, index = "iterative_processor/", ()
         if not shared:
             prefix += "cross_attends/" if at_start else "segments/"
             index = number - 1
@@ -270,15 +281,18 @@ def plain_loop(params, latents, inputs, num_cross, shared, at_start):
 
     def block(latents, number):
         segment, within = divmod(number, 4 // num_cross)
+        prefix = "processor/" if num_cross == 1 else "iterative_processor/processor/"
         for layer in range(2):
             if shared:
-                prefix, index = "processor/block/layers/", layer
+                blocks, index = "block/layers/", layer
             elif at_start or segment == 0:
-                prefix, index = "processor/blocks/block/layers/", (number, layer)
+                blocks, index = "blocks/block/layers/", (number, layer)
             else:
-                prefix = "processor/segments/blocks/block/layers/"
-                index = (segment - 1, within, layer)
-            latents = process(module_slice(params, prefix, index), None, latents)
+                prefix = "iterative_processor/segments/processor/"
+                blocks, index = "blocks/block/layers/", (segment - 1, within, layer)
+            latents = process(
+                module_slice(params, prefix + blocks, index), None, latents
+            )
         return latents
 
     if at_start:
@@ -299,11 +313,9 @@ def plain_loop(params, latents, inputs, num_cross, shared, at_start):
 )
 def test_scans_are_plain_loops_over_layers(num_cross, shared, at_start):
     latents, inputs = normal(2, 3, WIDTH), normal(2, 5, CHANNELS, seed=1)
+    options = {"cross_attends_at_start": True} if at_start else {}
     module = processor(
-        inputs,
-        share_weights=shared,
-        num_cross_attends=num_cross,
-        cross_attends_at_start=at_start,
+        inputs, num_cross_attends=num_cross, share_weights=shared, **options
     )
     params = random_params_of(module, latents)
     layers = [a.size for m, p in params.items() for a in p.values() if "self_" in m]
@@ -377,8 +389,8 @@ def test_traces_do_not_grow_with_depth(shared):
             inputs,
             num_blocks,
             layers_per_block,
+            num_cross,
             share_weights=shared,
-            num_cross_attends=num_cross,
         )
         params = jax.eval_shape(lambda: module.init(jax.random.key(0), latents))
         loss = lambda params: module.apply(params, None, latents).sum()
@@ -389,32 +401,12 @@ def test_traces_do_not_grow_with_depth(shared):
 
 
 def test_cross_attends_that_cannot_be_spread_are_refused():
-    build = lambda **options: hk.transform(
-        lambda: perceiver.Processor(8, 1, make_self, **options)
+    build = lambda at_start: hk.transform(
+        lambda: perceiver.IterativeProcessor(8, 1, make_self, 3, make_cross, at_start)
     ).init(jax.random.key(0))
     with pytest.raises(ValueError, match="num_cross_attends=3 .* num_blocks=8"):
-        build(num_cross_attends=3, cross_attention=make_cross)
-    build(num_cross_attends=3, cross_attention=make_cross, cross_attends_at_start=True)
-    with pytest.raises(ValueError, match="num_cross_attends=2 needs"):
-        build(num_cross_attends=2)
-
-
-def test_stack_of_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="'towers'"):
-        stack.stacked(lambda x: x, 2, "towers")
-
-
-@pytest.mark.parametrize(
-    ("module", "depth"),
-    [
-        ("encoder/cross_attention/mlp/hidden", 0),
-        ("processor/block/layers/self_attention/mlp/hidden", 1),
-        ("processor/segments/blocks/block/layers/self_attention/mlp/hidden", 3),
-        ("my_layers/blocks_of_mine", 0),
-    ],
-)
-def test_depth_counts_the_stacks_around_a_module(module, depth):
-    assert stack.depth(module) == depth
+        build(at_start=False)
+    build(at_start=True)
 
 
 # The whole model.
@@ -454,8 +446,8 @@ def test_order_of_the_inputs_does_not_matter(variant):
 
 def whole_model(head, num_cross=2):
     encoder = perceiver.Encoder(3, WIDTH, make_cross)
-    shared = perceiver.Processor(2, 1, make_self, True, num_cross, make_cross)
-    return perceiver.Perceiver(encoder, shared, head)
+    process = perceiver.IterativeProcessor(2, 1, make_self, num_cross, make_cross)
+    return perceiver.Perceiver(encoder, process, head)
 
 
 def test_pixels_and_learned_positions_may_be_permuted_together():
@@ -503,10 +495,10 @@ def test_masked_inputs_and_queries_do_not_reach_the_outputs_of_others():
 def test_decoding_in_blocks_changes_nothing_but_memory(num_queries, remat, query_batch):
     """Neither outputs nor gradients; and no array of all queries by all latents."""
 
-    def decode(latents, queries, mask, query_block):
+    def decode(latents, queries, mask, query_chunk):
         cross_attention = functools.partial(attention.CrossAttention, num_heads=2)
         decoder = perceiver.Decoder(
-            cross_attention, 3, query_block=query_block, remat=remat
+            cross_attention, 3, query_chunk=query_chunk, remat=remat
         )
         return decoder(latents, queries, mask)
 
@@ -515,8 +507,8 @@ def test_decoding_in_blocks_changes_nothing_but_memory(num_queries, remat, query
     module = hk.without_apply_rng(hk.transform(decode))
     params = random_params_of(module, latents, queries, mask, 0)
 
-    def loss(params, latents, queries, query_block):
-        outputs = module.apply(params, latents, queries, mask, query_block)
+    def loss(params, latents, queries, query_chunk):
+        outputs = module.apply(params, latents, queries, mask, query_chunk)
         return (outputs**2).sum(), outputs
 
     gradient = jax.grad(loss, (0, 1, 2), has_aux=True)
@@ -528,9 +520,9 @@ def test_decoding_in_blocks_changes_nothing_but_memory(num_queries, remat, query
         in_blocks,
     )
 
-    def largest(query_block):
+    def largest(query_chunk):
         traced = jax.make_jaxpr(gradient, static_argnums=3)
-        shapes = all_shapes(traced(params, latents, queries, query_block).jaxpr)
+        shapes = all_shapes(traced(params, latents, queries, query_chunk).jaxpr)
         return max(map(np.prod, shapes))
 
     scores = 2 * 2 * num_queries * 24

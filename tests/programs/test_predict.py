@@ -18,7 +18,7 @@ from experiments import restore
 from experiments.imagenet import task as imagenet
 from perceiver_jax.data.flow import files as flow_files
 from perceiver_jax.data.flow import pictures
-from perceiver_jax.data.image import images as image
+from perceiver_jax.data.image import decoding
 from perceiver_jax.data.text import tokenizer
 from perceiver_jax.data.video import files as video
 from perceiver_jax.engine import checkpoint
@@ -139,7 +139,7 @@ def test_model_trained_here_predicts_what_it_evaluates(trained_digits, tmp_path)
     apply = jax.jit(forward.apply, static_argnums=4)
     logits, _ = apply(*restored.variables, None, batch, False)
     pixels = imagenet.load_splits(restored.config.data).test[0]["image"]
-    image.decode(pixels, "digit").save(tmp_path / "digit.png")
+    decoding.decode(pixels, "digit").save(tmp_path / "digit.png")
     (record,) = predict_here(restored.folder, str(tmp_path / "digit.png"), top=10)
     found = {answer["class"]: answer["probability"] for answer in record["top"]}
     expected = softmax(np.asarray(logits[0], np.float64))

@@ -170,7 +170,7 @@ def test_bad_configs_are_refused_naming_the_value(fields, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         task = build.make_task(config)
         build.make_optimizer(
-            config, build.total_steps(config, task.num_train_examples())
+            config, build.total_steps(config, task.num_train_examples()), {}
         )
 
 

@@ -103,7 +103,7 @@ def panel(
     """
     truth = np.where(valid[..., None], truth, 0)
     shown = truth if valid.any() else flow
-    # Of a pair that hardly moves, parts of a pixel are no colours.
+    # At least a pixel, or noise would be in full colour where hardly anything moves.
     largest = max(1.0, float(np.percentile(np.linalg.norm(shown, axis=-1), 99)))
     first, second = denormalize(frames)
     error = np.linalg.norm(flow - truth, axis=-1)[valid]

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 
-from perceiver_jax.model import attention
+from perceiver_jax.model import attention, parameters
 
 Stem = Callable[[jax.Array, bool], jax.Array]
 Position = Callable[[Sequence[int]], jax.Array]
@@ -122,13 +122,15 @@ class ConvStem(hk.Module):
             stride=2,
             padding="SAME" if self.same_padding else [(3, 3), (3, 3)],
             with_bias=False,
-            w_init=hk.initializers.VarianceScaling(1.0),
+            w_init=parameters.matrix(hk.initializers.VarianceScaling(1.0)),
             name="conv",
         )
         norm = hk.BatchNorm(
             create_scale=True,
             create_offset=True,
             decay_rate=0.9,
+            scale_init=parameters.norm(jnp.ones),
+            offset_init=parameters.norm(jnp.zeros),
             # Initialisation runs outside the program that has the axis.
             cross_replica_axis=None if hk.running_init() else self.bn_axis,
             name="batch_norm",

@@ -1,0 +1,105 @@
+"""How every program begins and ends: flags, then work, then at most one line of error.
+
+if __name__ == "__main__":
+program.run(main)
+"""
+
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+from perceiver_jax.engine import libtpu
+
+_TRACEBACK = flags.DEFINE_bool(
+    "traceback", False, "Show where in the code an error came from."
+)
+
+# What a user can mend: a wrong value, a missing file, a machine that is too small. All
+# else is a fault of the code, whose place is worth seeing.
+EXPECTED = (
+    ValueError,
+    OSError,
+    RuntimeError,
+    FloatingPointError,
+    ImportError,
+    MemoryError,
+    flags.Error,
+)
+EXPECTED_OF_FLAGS = (*EXPECTED, AttributeError, KeyError)  # a field that is not there
+
+
+def run(
+    main: Callable[[Sequence[str]], None],
+    parse: Callable[[Sequence[str]], list[str]] = flags.FLAGS,
+    takes_arguments: bool = False,
+) -> None:
+    """Parses flags and calls main(arguments); the last line of an error is its message.
+
+    Args:
+      main: takes the arguments that are no flags.
+      parse: argv -> argv without flags.
+      takes_arguments: whether there may be any.
+    """
+    in_help(_TRACEBACK.name)
+    libtpu.be_quiet()
+
+    def parse_or_stop(argv):
+        try:
+            _check_config_file(argv)
+            return parse(argv)
+        except Exception as error:
+            stop(error, EXPECTED_OF_FLAGS)
+
+    def start(argv):
+        try:
+            if argv[1:] and not takes_arguments:
+                raise app.UsageError(
+                    f"Unexpected: {' '.join(argv[1:])}. All is said by flags."
+                )
+            main(argv[1:])
+        except app.UsageError:
+            raise
+        except Exception as error:
+            stop(error, EXPECTED)
+
+    app.run(start, flags_parser=parse_or_stop)
+
+
+def stop(error: Exception, expected: tuple[type[Exception], ...]) -> None:
+    """Ends the program: with the error's message, or with all of it where asked to."""
+    if "--traceback" in sys.argv or not isinstance(error, expected):
+        raise error
+    print(message(error), file=sys.stderr)
+    sys.exit(1)
+
+
+def message(error: BaseException) -> str:
+    """Returns what an error says; its type where it says nothing."""
+    text = str(error).strip()
+    if isinstance(error, flags.Error) and "Traceback" in text:
+        # Of a config file, whose own error is at the end.
+        return text.splitlines()[-1].partition(": ")[2]
+    if isinstance(error, AttributeError | KeyError):
+        inner = error.args[0]  # ml_collections makes the first of the second
+        words = inner.args[0] if isinstance(inner, KeyError) else inner
+        return f"The config has no field {words}".replace("\n", ". ")
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    return text or repr(error)
+
+
+def in_help(*names: str) -> None:
+    """Lists flags of other modules in the program's --help."""
+    for name in names:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
+
+def _check_config_file(argv: Sequence[str]) -> None:
+    """Raises FileNotFoundError, before a flag of it does with a page of errors."""
+    for argument, following in zip(argv[1:], [*argv[2:], ""]):
+        name, equals, value = argument.partition("=")
+        path = (value if equals else following).partition(":")[0]
+        if name in ("--config", "-config") and not pathlib.Path(path).is_file():
+            raise FileNotFoundError(f"There is no config file '{path}'.")

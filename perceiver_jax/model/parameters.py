@@ -1,0 +1,127 @@
+"""What a parameter is, said where it is made: with the value that it starts from.
+
+    w = hk.get_parameter("w", [8, 3], init=parameters.matrix(w_init))
+    hk.Conv2D(64, 7, with_bias=False, w_init=parameters.matrix(w_init))
+
+`describe` reads it back for a whole model, for optimizers and tables of parameters.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import haiku as hk
+import jax
+
+
+class Kind(enum.Enum):
+    """What a parameter does."""
+
+    MATRIX = "a linear map or a convolution"
+    BIAS = "is added to every output of one"
+    NORM = "scale or offset of a normalisation"
+    TABLE = "rows that are learned: latents, queries, positions, embeddings"
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """An initialiser that says what kind of parameter it starts."""
+
+    kind: Kind
+    init: hk.initializers.Initializer
+
+    def __call__(self, shape: Any, dtype: Any) -> jax.Array:
+        """Returns the first value, of this shape and type."""
+        return self.init(shape, dtype)
+
+
+def matrix(init: hk.initializers.Initializer) -> Start:
+    """The start of a linear map or a convolution."""
+    return Start(Kind.MATRIX, init)
+
+
+def bias(init: hk.initializers.Initializer) -> Start:
+    """The start of a bias."""
+    return Start(Kind.BIAS, init)
+
+
+def norm(init: hk.initializers.Initializer) -> Start:
+    """The start of a normalisation's scale or offset."""
+    return Start(Kind.NORM, init)
+
+
+def table(init: hk.initializers.Initializer) -> Start:
+    """The start of learned rows."""
+    return Start(Kind.TABLE, init)
+
+
+class Parameter(NamedTuple):
+    """What a parameter is."""
+
+    kind: Kind
+    layer_axes: int  # how many leading axes count layers: those that stacks added
+
+
+Parameters = Mapping[str, Mapping[str, Parameter]]  # {module: {name: ...}}, as Haiku's
+
+
+def describe(forward: Callable[[Any, bool], Any], batch: Any) -> Parameters:
+    """Returns what each parameter of a model is. Nothing is computed.
+
+    Args:
+      forward: a Haiku function of (batch, is_training).
+      batch: arrays or jax.ShapeDtypeStructs.
+
+    Raises:
+      ValueError: a parameter was made without saying what it is.
+    """
+    made: dict[str, tuple[Kind, int]] = {}  # "module/name" to kind, axes of one layer
+
+    def note(next_creator, shape, dtype, init, context):
+        name = f"{context.lifted_prefix_name or ''}{context.full_name}"
+        start = context.original_init
+        if not isinstance(start, Start):
+            raise ValueError(
+                f"What is {name}? Make it with init=parameters.matrix(...), bias(...), "
+                "norm(...) or table(...) of perceiver_jax/model/parameters.py."
+            )
+        made[name] = start.kind, len(context.original_shape)
+        return next_creator(shape, dtype, init)
+
+    def noted(batch):
+        with hk.custom_creator(note):
+            return forward(batch, True)
+
+    init = hk.transform_with_state(noted).init
+    shapes, _ = jax.eval_shape(init, jax.random.key(0), batch)
+
+    def parameter(name, shape):
+        kind, axes = made[name]
+        return Parameter(kind, len(shape) - axes)
+
+    return {
+        module: {n: parameter(f"{module}/{n}", x.shape) for n, x in arrays.items()}
+        for module, arrays in shapes.items()
+    }
+
+
+def decays(described: Parameters, decay_tables: bool) -> dict[str, dict[str, bool]]:
+    """Returns whether weight decay covers each parameter: no bias and no norm.
+
+    The papers do not say whether it covers latents, queries, positions and embeddings:
+    decay_tables does.
+    """
+    covered = {Kind.MATRIX, Kind.TABLE} if decay_tables else {Kind.MATRIX}
+    return {
+        module: {name: parameter.kind in covered for name, parameter in of_it.items()}
+        for module, of_it in described.items()
+    }
+
+
+def layer_axes(described: Parameters) -> dict[str, dict[str, int]]:
+    """Returns how many leading axes of each parameter count layers."""
+    return {
+        module: {name: parameter.layer_axes for name, parameter in of_it.items()}
+        for module, of_it in described.items()
+    }

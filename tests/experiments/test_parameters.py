@@ -1,0 +1,119 @@
+"""For every config: which parameters decay, and how many of their axes count layers."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from configs import (
+    digits,
+    glue,
+    imagenet,
+    masked_lm,
+    optical_flow,
+    text_classification,
+)
+from experiments.glue import task as glue_task
+from experiments.imagenet import model as image_model
+from experiments.masked_lm import model as text_model
+from experiments.optical_flow import model as flow_model
+from perceiver_jax.model import parameters
+from perceiver_jax.model.parameters import Kind
+
+KINDS = {
+    "w": Kind.MATRIX,
+    "b": Kind.BIAS,
+    "output_bias": Kind.BIAS,
+    "scale": Kind.NORM,
+    "offset": Kind.NORM,
+    "latents": Kind.TABLE,
+    "queries": Kind.TABLE,
+    "table": Kind.TABLE,  # of positions
+    "positions": Kind.TABLE,
+    "embeddings": Kind.TABLE,
+}
+DECAYS = {Kind.MATRIX, Kind.TABLE}  # tables only with optimizer.decay_positions
+
+LAYER_AXES = {  # of all that is in a module
+    "image_inputs": 0,
+    "flow_inputs": 0,
+    "learned_position": 0,
+    "text_embedding": 0,
+    "encoder": 0,
+    "processor/block/layers": 1,
+    "iterative_processor/cross_attention": 0,
+    "iterative_processor/processor/block/layers": 1,
+    "iterative_processor/processor/blocks/block/layers": 2,
+    "iterative_processor/segments/cross_attention": 1,
+    "iterative_processor/segments/processor/blocks/block/layers": 3,
+    "transformer/layers": 1,
+    "transformer/output_norm": 0,
+    "learned_queries": 0,
+    "task_queries": 0,
+    "task_tokens": 0,
+    "decoder": 0,
+    "mean_pool": 0,
+    "head": 0,  # TASK_head
+}
+
+CONFIGS = {
+    f"{config.__name__}:{variant}": (config, variant)
+    for config, variants in (
+        (imagenet, imagenet.VARIANTS),
+        (digits, imagenet.VARIANTS),
+        (masked_lm, masked_lm.VARIANTS),
+        (text_classification, masked_lm.VARIANTS),
+        (glue, [*glue.TASKS, *glue.MULTITASK]),
+        (glue, [f"mrpc,{model}" for model in masked_lm.VARIANTS]),
+        (optical_flow, optical_flow.VARIANTS),
+    )
+    for variant in variants
+}
+
+
+def abstract(*shape, dtype=jnp.float32):
+    return jax.ShapeDtypeStruct((1, *shape), dtype)
+
+
+def describe(config):
+    model = config.model
+    if config.task == "imagenet":
+        forward = image_model.make_forward(model, config.data.num_classes, None)
+        batch = {"images": abstract(*config.data.image_size, 3)}
+    elif config.task == "optical_flow":
+        forward = flow_model.make_forward(model)
+        batch = {"frames": abstract(2, *model.image_size, 3)}
+    else:
+        forward = text_model.make_forward(model)
+        batch = {
+            "tokens": abstract(model.max_length, dtype=jnp.int32),
+            "token_mask": abstract(model.max_length),
+            "task": abstract(dtype=jnp.int32),
+        }
+    if config.task == "glue":
+        forward = glue_task.make_forward(model, dict.fromkeys(config.data.tasks, 3))
+    return parameters.describe(forward, batch)
+
+
+def place(module):
+    """The row of LAYER_AXES that a module is in."""
+    module = re.sub(r"^\w+_(head/)", r"\1", module)
+    found = [row for row in LAYER_AXES if f"{module}/".startswith(f"{row}/")]
+    assert len(found) == 1, f"{module} is in {found or 'no row'}"
+    return found[0]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_parameters_are(name):
+    config, variant = CONFIGS[name]
+    described = describe(config.get_config(variant))
+    decays = parameters.decays(described, True)
+    decays_fewer = parameters.decays(described, False)
+    assert described
+    for module, of_it in described.items():
+        for parameter, (kind, layer_axes) in of_it.items():
+            assert kind == KINDS[parameter]
+            assert layer_axes == LAYER_AXES[place(module)]
+            assert decays[module][parameter] == (kind in DECAYS)
+            assert decays_fewer[module][parameter] == (kind == Kind.MATRIX)
