@@ -24,9 +24,8 @@ import jax
 import numpy as np
 import torch
 import transformers
-from absl import app
 
-from experiments import build, restore
+from experiments import build, program, restore
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.pretrained.released import Batch, Released
 from scripts.convert_pretrained import MODELS, PRECISION
@@ -45,25 +44,24 @@ SMALL: dict[str, Any] = {
 }
 
 
-def make_batch(example: Mapping[str, np.ndarray], num_tokens: int) -> Batch:
+def make_batch(shapes: Mapping[str, Any], num_tokens: int) -> Batch:
     """Two random examples.
 
     Args:
-      example: a batch of one, for its shapes. What is an integer is a token, and what
-        is a truth value says which tokens are no padding.
+      shapes: of a batch of two. What is an integer is a token, and what is a truth
+        value says which tokens are no padding.
       num_tokens: how many different ones there are.
     """
     rng = np.random.default_rng(0)
     batch: dict[str, np.ndarray] = {}
-    for name, x in example.items():
-        shape = (2, *x.shape[1:])
+    for name, x in shapes.items():
         if x.dtype.kind == "b":
-            batch[name] = np.ones(shape, bool)
+            batch[name] = np.ones(x.shape, bool)
             batch[name][1, 12:] = False
         elif x.dtype.kind == "i":
-            batch[name] = rng.integers(0, num_tokens, shape, dtype=np.int32)
+            batch[name] = rng.integers(0, num_tokens, x.shape, dtype=np.int32)
         else:
-            batch[name] = rng.normal(size=shape).astype(np.float32)
+            batch[name] = rng.normal(size=x.shape).astype(np.float32)
     return batch
 
 
@@ -84,10 +82,10 @@ def compare(
 ) -> bool:
     """Prints one line, and returns whether a checkpoint and a folder agree."""
     restored = restore.load(workdir)
-    predictor = build.make_predictor(restored.config)
-    num_tokens = restored.config.model.get("vocab_size", 0)
-    batch = make_batch(predictor.example, num_tokens)
-    forward = make_forward(predictor.forward, parse_policy(PRECISION))
+    network = build.make_model(restored.config)
+    num_tokens = restored.config.model.get("vocab_size", 2)
+    batch = make_batch(network.batch(2), num_tokens)
+    forward = make_forward(network.forward, parse_policy(PRECISION))
     with jax.default_matmul_precision("highest"):
         apply = jax.jit(forward.apply, static_argnums=4)
         ours, _ = apply(*restored.whole_variables, None, batch, False)
@@ -148,8 +146,8 @@ def main(_) -> None:
             if model.comparison.training
         ]
     if not all(good):
-        sys.exit(f"Differences of more than {LIMIT:g}.")
+        raise ValueError(f"Some differ by more than {LIMIT:g} of the largest output.")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -14,6 +14,7 @@ weights of another size than the released ones, say so: --config.model.num_laten
 Models are those of experiments/<task>/released.py.
 """
 
+import functools
 import importlib
 import json
 import logging
@@ -27,9 +28,10 @@ import safetensors.numpy
 from absl import app, flags
 from ml_collections import config_dict
 
-from experiments import build, released, restore
+from experiments import build, program, released, restore
 from perceiver_jax.engine import checkpoint, writer
 from perceiver_jax.engine.forward import make_forward, parse_policy
+from perceiver_jax.engine.task import Identity
 from perceiver_jax.pretrained import files, huggingface, huggingface_config, rules
 from perceiver_jax.pretrained.released import Released
 
@@ -39,7 +41,6 @@ MODELS = released.find()
 DEEPMIND_URL = "https://storage.googleapis.com/perceiver_io/"
 # Computed in float32, as the released weights were tested; see experiments.predict.
 PRECISION = "params=float32,compute=float32,output=float32"
-CLASSES = "classes"  # the key of an image classifier's names in a checkpoint
 
 _FROM = flags.DEFINE_string("from", None, "File, Hugging Face folder, or workdir.")
 _MODEL = flags.DEFINE_enum("model", None, list(MODELS), "What a file's weights are of.")
@@ -142,11 +143,10 @@ def _read_config(folder: pathlib.Path) -> dict[str, Any]:
 
 def expected_shapes(config: config_dict.ConfigDict) -> dict[str, dict]:
     """Returns {"params": {path: shape}, "model_state": ...} of the config's model."""
-    predictor = build.make_predictor(config)
-    forward = make_forward(predictor.forward, parse_policy(config.precision))
-    params, state = jax.eval_shape(
-        lambda: forward.init(jax.random.key(0), predictor.example, True)
-    )
+    model = build.make_model(config)
+    forward = make_forward(model.forward, parse_policy(config.precision))
+    init = functools.partial(forward.init, is_training=True)
+    params, state = jax.eval_shape(init, jax.random.key(0), model.batch(1))
     return {"params": _shapes(params), "model_state": _shapes(state)}
 
 
@@ -197,15 +197,14 @@ def read(
 
 def class_names(
     model: Released, theirs: Mapping[str, Any] | None, config: config_dict.ConfigDict
-) -> list[str]:
-    """Returns the names of a model's classes, none where nobody says them."""
-    if not model.num_classes:
-        return []
+) -> dict[str, Sequence[str]]:
+    """Returns the names of a model's classes by output, none where nobody says them."""
+    if model.classes is None:
+        return {}
+    output, field, names = model.classes
     if theirs is not None:
         names = huggingface_config.class_names(theirs)
-    else:
-        names = list(model.class_names)
-    return names if len(names) == config.data[model.num_classes] else []
+    return {output: names} if len(names) == config.data[field] else {}
 
 
 # The two directions.
@@ -240,14 +239,8 @@ def to_checkpoint(
         for kind, shapes in expected.items()
     }
     names = class_names(model, theirs, config)
-    about = checkpoint.describe(
-        config.task,
-        None,
-        json.loads(config.to_json()),
-        "",
-        build.make_predictor(config).vocabulary,
-        {CLASSES: names} if names else {},
-    )
+    identity = Identity(model.vocabulary, names)
+    about = checkpoint.describe(config.task, identity, json.loads(config.to_json()))
     checkpoints = checkpoint.Checkpoints(out)
     checkpoints.save(0, variables, None, about | {"source": about_source})
     checkpoints.close()
@@ -282,8 +275,7 @@ def to_huggingface(
         model,
         config.model.to_dict(),
         arrays["encoder/cross_attention/input_norm/scale"].shape[-1],
-        config.data[model.num_classes] if model.num_classes else 0,
-        about.get("class_names", {}).get(CLASSES, ()),
+        *_classes_of(model, config, about),
     )
     for field in differs:
         logger.warning(
@@ -304,6 +296,17 @@ def to_huggingface(
     print(f"{out}: {model.huggingface.architecture}, {len(state)} arrays")
 
 
+def _classes_of(
+    model: Released, config: config_dict.ConfigDict, about: Mapping[str, Any]
+) -> tuple[int, Sequence[str]]:
+    """The number of a checkpoint's classes, and their names where it has them."""
+    if model.classes is None:
+        return 0, ()
+    output, field, _ = model.classes
+    names = checkpoint.identity_of(about).class_names.get(output, ())
+    return config.data[field], names
+
+
 def _check_free(out: pathlib.Path) -> None:
     """Raises ValueError unless nothing is lost by writing into a folder."""
     if out.exists() and not out.is_dir():
@@ -322,7 +325,7 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 def main(argv: Sequence[str]) -> None:
     """Converts."""
-    restore.no_arguments(argv[1:])
+    del argv
     source, out = pathlib.Path(_FROM.value or ""), pathlib.Path(_OUT.value or "")
     if _TO.value == "huggingface":
         to_huggingface(source, out, restore.STEP.value)
@@ -331,4 +334,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    program.run(main, parse)

@@ -1,6 +1,6 @@
 """Prepares a TFDS dataset in array_record format, without TensorFlow.
 
-    python scripts/prepare_tfds.py --name=cifar10 --data_dir=DATA
+    python -m scripts.prepare_tfds --name=cifar10 --data_dir=DATA
 
 Most datasets download themselves. Where the archives must be downloaded by hand, TFDS's
 page of the dataset says so: put them into a folder and name it with --manual_dir. The
@@ -16,8 +16,10 @@ import types
 
 import tensorflow_datasets as tfds
 import tensorflow_datasets.text  # noqa: F401  makes datasets of text known
-from absl import app, flags
+from absl import flags
 from PIL import Image
+
+from experiments import program
 
 _NAME = flags.DEFINE_string("name", None, "TFDS dataset.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where to write; None: TFDS's own.")
@@ -75,4 +77,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

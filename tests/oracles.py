@@ -73,6 +73,8 @@ def small_fields(name):
     if name.startswith("imagenet"):
         fields["data.num_classes"] = released["num_classes"]
         fields["data.image_size"] = tuple(size.tolist())
+    if name == "byte_mlm":
+        fields["data.length"] = released["sequence_length"]
     return fields
 
 
@@ -97,8 +99,7 @@ def load(path):
 
 def run(config, arrays, batch):
     """The model's output for {path: array}."""
-    predictor = build.make_predictor(config)
-    forward = make_forward(predictor.forward, FLOAT32)
+    forward = make_forward(build.make_model(config).forward, FLOAT32)
     shapes = convert_pretrained.expected_shapes(config)
     params, state = (
         rules.unflatten({path: arrays[path] for path in shapes[kind]})

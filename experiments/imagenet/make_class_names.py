@@ -11,8 +11,9 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
+from experiments import program
 from experiments.imagenet import class_names
 
 _WORDNET = flags.DEFINE_string(
@@ -73,8 +74,7 @@ def read_ids() -> list[str]:
 
 def main(argv: Sequence[str]) -> None:
     """Writes the two files."""
-    if argv[1:]:
-        raise app.UsageError(f"Unexpected: {' '.join(argv[1:])}.")
+    del argv
     nouns, licence = read_nouns(pathlib.Path(_WORDNET.value) / "data.noun")
     lines = make_lines(read_ids(), nouns)
     class_names.FILE.write_text(lines, encoding="utf-8")
@@ -83,4 +83,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -9,6 +9,7 @@ from experiments.imagenet import class_names
 from perceiver_jax.pretrained import deepmind, huggingface
 from perceiver_jax.pretrained.released import (
     Batch,
+    Classes,
     Comparison,
     Field,
     HuggingFace,
@@ -120,8 +121,7 @@ def _released(
         ),
         comparison=Comparison(settings, _arguments, training=training),
         mark={"stem": stem},
-        num_classes="num_classes",
-        class_names=class_names.imagenet_names(),
+        classes=Classes("classes", "num_classes", class_names.imagenet_names()),
     )
 
 

@@ -56,6 +56,7 @@ MODELS = (
             sizes=(
                 Field("model.vocab_size", "vocab_size"),
                 Field("model.max_length", "max_position_embeddings"),
+                Field("data.length", "max_position_embeddings"),
                 Field("model.input_channels", "d_model"),
                 Field("model.decoder_v_channels", "d_model"),
             ),
@@ -78,5 +79,6 @@ MODELS = (
                 "--config.steps=300",
             ),
         ),
+        vocabulary="bytes",
     ),
 )

@@ -109,8 +109,8 @@ def from_config(theirs: Mapping[str, Any], model: Released) -> dict[str, Any]:
     fields["model.gelu"] = "exact" if act == "gelu" else "tanh"
     for field in sizes:
         fields[field.ours] = _convert(field, theirs[field.theirs])
-    if model.num_classes:
-        fields[f"data.{model.num_classes}"] = len(_labels(theirs))
+    if model.classes:
+        fields[f"data.{model.classes.field}"] = len(_labels(theirs))
     return fields
 
 
@@ -149,7 +149,7 @@ def to_config(
         },
         "d_model": input_channels,
     }
-    if model.num_classes:
+    if model.classes:
         labels = names or _numbered(num_classes)
         theirs["id2label"] = {str(i): label for i, label in enumerate(labels)}
         theirs["label2id"] = {label: i for i, label in enumerate(labels)}

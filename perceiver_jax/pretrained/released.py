@@ -70,6 +70,20 @@ class Comparison:
     training: Sequence[str] = ()
 
 
+class Classes(NamedTuple):
+    """The classes of a classifier.
+
+    Attributes:
+      output: what checkpoints call its one output with classes.
+      field: of our config's `data`, with the number of classes.
+      names: of the classes of DeepMind's file, in order.
+    """
+
+    output: str
+    field: str
+    names: Sequence[str]
+
+
 @dataclasses.dataclass(frozen=True)
 class Released:
     """A released model.
@@ -82,8 +96,8 @@ class Released:
       huggingface: the same model in transformers.
       comparison: of the two.
       mark: fields of our `model` that tell it from the others of its task.
-      num_classes: field of our config's `data`, where the model has classes.
-      class_names: of the classes of DeepMind's file, in order.
+      vocabulary: what tokens stand for, where inputs are tokens: the tokenizer's name.
+      classes: what outputs stand for, of a classifier.
     """
 
     name: str
@@ -93,5 +107,5 @@ class Released:
     huggingface: HuggingFace
     comparison: Comparison
     mark: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    num_classes: str = ""
-    class_names: Sequence[str] = ()
+    vocabulary: str = ""
+    classes: Classes | None = None

@@ -4,6 +4,7 @@ import numpy as np
 
 from perceiver_jax.pretrained import huggingface, huggingface_config, rules
 from perceiver_jax.pretrained.released import (
+    Classes,
     Comparison,
     Field,
     HuggingFace,
@@ -23,7 +24,7 @@ ROW = Released(
         sizes=(Field("model.num_samples", "samples_per_patch"),),
     ),
     comparison=Comparison({}, lambda batch: {"inputs": batch["sounds"]}),
-    num_classes="num_sounds",
+    classes=Classes("sounds", "num_sounds", ()),
 )
 MODEL = {
     "num_latents": 4,

@@ -4,6 +4,7 @@ import importlib
 import sys
 import types
 
+import jax
 import numpy as np
 import pytest
 
@@ -18,12 +19,12 @@ def program(monkeypatch):
 
 
 def test_two_random_examples_of_any_kind(program):
-    example = {
-        "images": np.zeros((1, 4, 5, 3), np.float32),
-        "tokens": np.zeros((1, 20), np.int32),
-        "token_mask": np.zeros((1, 20), bool),
+    shapes = {
+        "images": jax.ShapeDtypeStruct((2, 4, 5, 3), np.float32),
+        "tokens": jax.ShapeDtypeStruct((2, 20), np.int32),
+        "token_mask": jax.ShapeDtypeStruct((2, 20), bool),
     }
-    batch = program.make_batch(example, 262)
+    batch = program.make_batch(shapes, 262)
     assert batch["images"].shape == (2, 4, 5, 3)
     assert batch["images"].dtype == np.float32 and batch["images"].std() > 0.5
     assert batch["tokens"].min() >= 0 and 100 < batch["tokens"].max() < 262

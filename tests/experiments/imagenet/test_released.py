@@ -5,7 +5,7 @@ import oracles
 import pytest
 
 from configs import imagenet
-from experiments.imagenet import class_names
+from experiments.imagenet import class_names, task
 from experiments.imagenet import released as rows
 from perceiver_jax.pretrained import huggingface, rules
 from scripts import convert_pretrained
@@ -48,7 +48,8 @@ def test_kernel_that_is_no_linear_map_is_refused(path, table):
 
 def test_all_are_of_the_thousand_classes():
     for model in rows.MODELS:
-        assert model.class_names == class_names.imagenet_names()
+        assert model.classes.output == task.CLASSES
+        assert model.classes.names == class_names.imagenet_names()
 
 
 def test_images_are_channels_first_there():
