@@ -1,4 +1,4 @@
-"""Examples of datasets that `scripts/prepare_tfds.py` prepared.
+"""Examples of datasets that `scripts.prepare_tfds` prepared.
 
 TensorFlow is not needed: TFDS reads array_record files without it.
 """
@@ -159,7 +159,7 @@ def open_split(
 
 
 def _prepare_command(builder: Any, name: str, data_dir: str | None) -> str:
-    command = f"python scripts/prepare_tfds.py --name={name}"
+    command = f"python -m scripts.prepare_tfds --name={name}"
     if data_dir is not None:
         command += f" --data_dir={data_dir}"
     manual = getattr(builder, "MANUAL_DOWNLOAD_INSTRUCTIONS", None)
