@@ -13,6 +13,7 @@ import importlib.util
 import io
 import os
 import types
+from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
 import tensorflow_datasets.text  # noqa: F401  makes datasets of text known
@@ -55,9 +56,8 @@ def _stand_in_for_tensorflow() -> None:
     tfds.core.utils.png_to_jpeg = _rgb_jpeg
 
 
-def main(argv: list[str]) -> None:
+def main(_: Sequence[str]) -> None:
     """Downloads, converts and lists the splits."""
-    del argv
     if importlib.util.find_spec("tensorflow") is None:
         _stand_in_for_tensorflow()
     # TFDS 4.9 imports this backport, but does not require it.
