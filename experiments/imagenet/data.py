@@ -19,7 +19,7 @@ from perceiver_jax.engine import sharding
 
 
 class Splits(NamedTuple):
-    """What to train on and evaluate on, and the name of every class, if they have any."""
+    """What to train on, what to evaluate on, and the name of every class, if any."""
 
     train: sources.Source
     test: sources.Source
