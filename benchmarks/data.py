@@ -22,7 +22,7 @@ from absl import app, flags
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from experiments.masked_lm import task as masked_lm
+from experiments.masked_lm import data as masked_lm
 from perceiver_jax.data.image import augmentation, decoding, transforms
 from perceiver_jax.data.text import corpus, masking, tokenizer
 
@@ -67,7 +67,7 @@ def naive_text(
     tokens: tokenizer.Tokenizer,
     length: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What masked_lm.crop does, without care for speed."""
+    """What masked_lm.Crop does, without care for speed."""
     text = corpus.SEPARATOR.join(document["text"] for document in documents)
     found, hidden = [], []
     for part in re.findall(rb"\s?\S+|\s", text):  # a word with the space before it
@@ -120,7 +120,7 @@ def main(argv: list[str]) -> None:
         mask = masking.WholeWords(tokens, 0.15)
         compare(
             f"text, {length} {name}",
-            functools.partial(masked_lm.crop, tokens=tokens, mask=mask, length=length),
+            masked_lm.Crop(masked_lm.Hide(tokens, mask, length)),
             functools.partial(naive_text, tokens=tokens, length=length),
             documents,
         )

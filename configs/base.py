@@ -34,7 +34,7 @@ def get_config() -> config_dict.ConfigDict:
     config.optimizer.reference_batch_size = 0  # scale the rate by batch / this; 0: no
     config.optimizer.schedule = "constant"  # see perceiver_jax/engine/optimizer.py
     config.optimizer.flat_fraction = 0.5  # flat_cosine: share of steps before it falls
-    config.optimizer.warmup_steps = 0  # warmup_cosine
+    config.optimizer.warmup_steps = 0  # warmup_cosine: at most half of training
     config.optimizer.decay_fractions = (0.7, 0.85, 0.95)  # step_decay, x0.1 at each
     config.optimizer.weight_decay = 0.0
     config.optimizer.decay_positions = True  # latents, queries and embeddings too

@@ -1,6 +1,6 @@
 r"""GLUE: fine-tuning a masked language model (Perceiver IO, tables 1, 2, 13 and 14).
 
-    python scripts/prepare_tfds.py --name=glue/mrpc --data_dir=DATA
+    python -m scripts.prepare_tfds --name=glue/mrpc --data_dir=DATA
     python -m experiments.train --config=configs/glue.py:mrpc --workdir=DIR \
         --config.data.dir=DATA --config.init_from=PRETRAINED
 
@@ -26,7 +26,16 @@ from ml_collections import config_dict
 
 from configs import base, masked_lm
 
-TASKS = ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte")
+TASKS = {  # number of classes; 0: a score
+    "cola": 2,
+    "sst2": 2,
+    "mrpc": 2,
+    "qqp": 2,
+    "stsb": 0,
+    "mnli": 3,
+    "qnli": 2,
+    "rte": 2,
+}
 MULTITASK = {
     "shared_token": "shared_token",
     "task_tokens": "task_tokens",
@@ -43,7 +52,8 @@ def get_config(variant: str = "mrpc") -> config_dict.ConfigDict:
             f"{', '.join([*TASKS, *MULTITASK])}."
         )
     config = fine_tune(model or "bytes")
-    config.data.tasks = (name,) if name in TASKS else TASKS
+    config.data.tasks = (name,) if name in TASKS else tuple(TASKS)
+    config.data.num_classes = tuple(TASKS[task] for task in config.data.tasks)
     if name in MULTITASK:
         config.model.readout = MULTITASK[name]
     return config
@@ -70,6 +80,7 @@ def fine_tune(model: str) -> config_dict.ConfigDict:
     data.source = "tfds"  # or "tsv", the official files; "files"; "python_docs"
     data.dir = ""  # "": TFDS's own
     data.tasks = ()  # one, or several at once
+    data.num_classes = ()  # of each of the tasks; 0: a score
     data.held_out = "validation"
     data.tokenizer = pretraining.data.tokenizer
     data.length = pretraining.data.length

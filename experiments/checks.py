@@ -41,7 +41,9 @@ class Number:
         ends = [
             end for end, at in ((low, self.low), (high, self.high)) if math.isfinite(at)
         ]
-        return " and ".join(ends) or "a number"
+        if value in (math.inf, -math.inf):
+            ends.insert(0, "finite")
+        return " and ".join(ends) or "a finite number"
 
 
 @dataclasses.dataclass(frozen=True)

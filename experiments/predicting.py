@@ -10,7 +10,7 @@ A predictor is a dataclass whose fields made by `flag` are flags of the program:
 import abc
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from absl import flags
@@ -142,18 +142,17 @@ def flag(default: Any, text: str, at_least: int | None = None) -> Any:
 def define_flags(predictor: type[Predictor]) -> None:
     """Defines the flags of a task's predictor, and lists them in --help."""
     for field in _flag_fields(predictor):
-        about: Mapping[str, Any] = field.metadata
-        if isinstance(field.default, bool):
-            flags.DEFINE_bool(field.name, field.default, about["help"])
-        elif isinstance(field.default, int):
-            flags.DEFINE_integer(
-                field.name, field.default, about["help"], about["at_least"]
-            )
-        elif isinstance(field.default, tuple):
-            flags.DEFINE_multi_string(field.name, list(field.default), about["help"])
+        name, text = field.name, field.metadata["help"]
+        default: Any = field.default
+        if isinstance(default, bool):
+            flags.DEFINE_bool(name, default, text)
+        elif isinstance(default, int):
+            flags.DEFINE_integer(name, default, text, field.metadata["at_least"])
+        elif isinstance(default, tuple):
+            flags.DEFINE_multi_string(name, list(default), text)
         else:
-            flags.DEFINE_string(field.name, field.default, about["help"])
-        program.in_help(field.name)
+            flags.DEFINE_string(name, default, text)
+        program.in_help(name)
 
 
 def flag_values(predictor: type[Predictor]) -> dict[str, Any]:
@@ -169,11 +168,19 @@ def _flag_fields(predictor: type[Predictor]) -> list[dataclasses.Field]:
 def text_items(
     paths: Sequence[pathlib.Path], lines: Sequence[bytes], texts: Sequence[str]
 ) -> Iterator[Item]:
-    """Yields the bytes of files, of lines and of texts of the command line."""
-    yield from (Item(str(path), path.stem, path.read_bytes()) for path in paths)
+    """Yields files, lines and texts of the command line, for `read_text`."""
+    yield from path_items(paths, [])
     for kind, found in (("line", lines), ("text", [text.encode() for text in texts])):
         for number, text in enumerate(found, 1):
             yield Item(f"{kind} {number}", f"{kind}_{number}", text)
+
+
+def read_text(item: Item) -> bytes:
+    """Returns the bytes of an item of `text_items`.
+
+    Files are read here, so that one that can't be read is no other item's error.
+    """
+    return item.data.read_bytes() if isinstance(item.data, pathlib.Path) else item.data
 
 
 def path_items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[Item]:

@@ -1,11 +1,14 @@
 """Runs the programs as a user does: in a process of their own."""
 
+import fcntl
 import os
 import pathlib
 import re
 import socket
 import subprocess
 import sys
+
+import pytest
 
 from perceiver_jax.engine.writer import read_metrics
 
@@ -80,6 +83,21 @@ def run(
     )
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done
+
+
+def train_once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, *flags: str
+) -> pathlib.Path:
+    """The workdir of a run that one of the test workers makes for all of them."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # of all workers
+    workdir = folder / f"trained_{name}"
+    with open(folder / f"trained_{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not workdir.exists():
+            run("experiments.train", *flags, f"--workdir={workdir}")
+    return workdir
 
 
 def free_port() -> int:

@@ -1,17 +1,23 @@
-"""The tasks of classifying and scoring texts that a config's `data` describes."""
+"""The tasks of classifying and scoring texts that a config's `data` describes.
 
-import collections
+example -> {"tokens", "token_mask": [length], "label", "index", "task": []}
+"""
+
+import dataclasses
 import pathlib
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import config_dict
 
 from experiments.checks import check_known
-from perceiver_jax.data.sources import Source
-from perceiver_jax.data.text import glue, glue_data, labelled, python_docs
+from experiments.glue import python_docs_tasks
+from experiments.masked_lm.data import make_tokenizer
+from perceiver_jax.data import loader
+from perceiver_jax.data.sources import Example, Source
+from perceiver_jax.data.text import glue, glue_data, labelled, tokenizer
+from perceiver_jax.engine import sharding
 
 
 class TextTask(NamedTuple):
@@ -31,23 +37,38 @@ class TextTask(NamedTuple):
     train: Source
     held_out: Mapping[str, Source]
 
-    @property
-    def num_outputs(self) -> int:
-        """A logit a class, or the score."""
-        return len(self.class_names) or 1
 
-
-def load(data: config_dict.ConfigDict) -> list[TextTask]:
+def load_tasks(data: config_dict.ConfigDict) -> list[TextTask]:
     """Opens the tasks that a config's `data` describes.
 
     Raises:
-      ValueError: an unknown source or task, or malformed files.
+      ValueError: an unknown task, or malformed files.
       FileNotFoundError: the data is not there, or not prepared.
     """
-    check_known("data.source", data.source, SOURCES)
-    if not data.tasks or len(set(data.tasks)) < len(data.tasks):
-        raise ValueError(f"data.tasks={tuple(data.tasks)} must be names, each once.")
     return [SOURCES[data.source](data, name) for name in data.tasks]
+
+
+def check_classes(data: config_dict.ConfigDict, tasks: Sequence[TextTask]) -> None:
+    """Raises ValueError if tasks have other numbers of classes than a config says."""
+    found = tuple(len(task.class_names) for task in tasks)
+    for task, expected, number in zip(tasks, data.num_classes, found):
+        if number != expected:
+            has = f"{number} classes" if number else "a score and no classes"
+            raise ValueError(
+                f"data.num_classes={tuple(data.num_classes)}, but '{task.name}' has "
+                f'{has}: use --config.data.num_classes="{found}".'
+            )
+
+
+def check_labels(tasks: Sequence[TextTask]) -> None:
+    """Raises ValueError if what is held out can't be evaluated, for want of labels."""
+    for task in tasks:
+        for name, source in task.held_out.items():
+            if source[0]["label"] is None:
+                raise ValueError(
+                    f"{name} has no labels, so it can't be evaluated: write what the "
+                    "model says of it with python -m experiments.glue.submission."
+                )
 
 
 def _glue(data, name, open_split: Callable[..., Source]) -> TextTask:
@@ -104,98 +125,11 @@ def _only_file(folder: pathlib.Path, stem: str) -> pathlib.Path:
 
 
 def _python_docs(data, name) -> TextTask:
-    """One of DOCS_TASKS on Python's documentation; a tenth of the texts held out."""
+    """A task on Python's documentation; a tenth of the texts held out."""
     del data
-    check_known("data.tasks", name, DOCS_TASKS)
-    found = [
-        (document.is_held_out, text, label)
-        for document in python_docs.documents()
-        for text, label in DOCS_TASKS[name](document)
-    ]
-    counts = collections.Counter(label for _, _, label in found)
-    names = sorted(label for label, count in counts.items() if count >= MIN_EXAMPLES)
-    path = pathlib.Path("python_docs", name)
-    train, test = (
-        labelled.LabelledTexts(
-            path,
-            [
-                labelled.LabelledText((text,), names.index(label), row, row)
-                for row, (held_out, text, label) in enumerate(found)
-                if held_out == side and label in names
-            ],
-            names,
-            ("text",),
-        )
-        for side in (False, True)
-    )
-    return TextTask(name, names, ("accuracy",), train, {name: test})
+    train, test = python_docs_tasks.load(name)
+    return TextTask(name, train.class_names, ("accuracy",), train, {name: test})
 
-
-MIN_EXAMPLES = 100  # of a class; packages with fewer docstrings are left out
-PART = 64  # bytes of a text that may be misspelled
-MAX_PARTS = 10  # of a document
-MIN_LETTERS = 30  # of a part
-Labelled = Iterator[tuple[bytes, str]]
-
-
-def _package(document: python_docs.Document) -> Labelled:
-    """Which package of the standard library is it from?"""
-    if document.kind != "topic":
-        yield document.text, document.package
-
-
-def _kind(document: python_docs.Document) -> Labelled:
-    """Is it of a function, a class or a module?"""
-    if document.kind != "topic":
-        yield document.text, document.kind
-
-
-def _replaced(document: python_docs.Document) -> Labelled:
-    """Were two of its letters replaced by others?"""
-
-    def replace(part, rng):
-        places = rng.choice(_letters(part), 2, replace=False)
-        part[places] = (part[places] - ord("a") + rng.integers(1, 26, 2)) % 26
-        part[places] += ord("a")
-
-    return _misspell(document, replace)
-
-
-def _swapped(document: python_docs.Document) -> Labelled:
-    """Was each of two letters swapped with the byte before it?"""
-
-    def swap(part, rng):
-        places = _letters(part)[1:]
-        places = places[part[places] != part[places - 1]]
-        for place in rng.choice(places, 2, replace=False):
-            part[[place - 1, place]] = part[[place, place - 1]]
-
-    return _misspell(document, swap)
-
-
-def _misspell(document, change: Callable[[np.ndarray, np.random.Generator], None]):
-    rng = np.random.default_rng(zlib.crc32(document.text))
-    for start in range(0, min(len(document.text), MAX_PARTS * PART), PART):
-        part = np.frombuffer(document.text[start : start + PART], np.uint8).copy()
-        if len(_letters(part)) < MIN_LETTERS:
-            continue
-        if rng.random() < 0.5:
-            yield part.tobytes(), "correct"
-        else:
-            change(part, rng)
-            yield part.tobytes(), "misspelled"
-
-
-def _letters(part: np.ndarray) -> np.ndarray:
-    return np.flatnonzero((part >= ord("a")) & (part <= ord("z")))
-
-
-DOCS_TASKS: dict[str, Callable[[python_docs.Document], Labelled]] = {
-    "package": _package,
-    "kind": _kind,
-    "replaced": _replaced,
-    "swapped": _swapped,
-}
 
 SOURCES: dict[str, Callable[[config_dict.ConfigDict, str], TextTask]] = {
     "tfds": _tfds,
@@ -203,3 +137,99 @@ SOURCES: dict[str, Callable[[config_dict.ConfigDict, str], TextTask]] = {
     "files": _files,
     "python_docs": _python_docs,
 }
+
+
+def train_loader(
+    config: config_dict.ConfigDict, tasks: Sequence[TextTask], encode: "Encode"
+) -> loader.TrainLoader:
+    """Returns the batches to train on, of all tasks mixed."""
+    return loader.TrainLoader(
+        # Each as often as it has examples: an epoch shows each example about once.
+        loader.Mixture(
+            [Tagged(task.train, number) for number, task in enumerate(tasks)],
+            [len(task.train) for task in tasks],
+        ),
+        encode,
+        config.batch_size,
+        config.seed,
+        **sharding.this_process(),
+    )
+
+
+def eval_loader(
+    config: config_dict.ConfigDict, source: Source, number: int, encode: "Encode"
+) -> loader.EvalLoader:
+    """Returns the batches to evaluate on, of a set of the task of this number."""
+    return loader.EvalLoader(
+        Tagged(source, number),
+        encode,
+        config.eval_batch_size,
+        **sharding.this_process(),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tagged:
+    """A source whose examples say the number of the task that they are of."""
+
+    source: Source
+    task: int
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        """The example at `index`, with its `task`."""
+        return {**self.source[index], "task": self.task}
+
+
+def make_encode(config: config_dict.ConfigDict) -> "Encode":
+    """Returns what makes arrays of examples, for a config's tokenizer and model."""
+    is_query = config.model.readout == "query"
+    prefix = () if is_query else (tokenizer.CLS,)
+    return Encode(make_tokenizer(config), config.data.length, prefix)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encode:
+    """Joins the texts of an example.
+
+    Attributes:
+      tokens: what texts are made of.
+      length: of all, in tokens.
+      prefix: tokens before the first text, where the answer is read from one.
+    """
+
+    tokens: tokenizer.Tokenizer
+    length: int
+    prefix: tuple[int, ...]
+
+    def __call__(
+        self, example: Example, rng: np.random.Generator | None = None
+    ) -> dict[str, np.ndarray]:
+        """Maps an example to arrays; nothing is random."""
+        del rng
+        parts = [self.tokens.encode(text) for text in example["texts"]]
+        room = self.length - len(self.prefix) - (len(parts) - 1)
+        joined = [np.array(self.prefix, np.int32)]
+        for number, part in enumerate(shorten(parts, room)):
+            joined += [np.array([tokenizer.SEP] * bool(number), np.int32), part]
+        padded, valid = tokenizer.pad(np.concatenate(joined), self.length)
+        label = example["label"]
+        return {
+            "tokens": padded,
+            "token_mask": valid,
+            "label": np.array(np.nan if label is None else label, np.float32),
+            "index": np.array(example["index"], np.int32),
+            "task": np.array(example["task"], np.int32),
+        }
+
+
+def shorten(parts: Sequence[np.ndarray], room: int) -> list[np.ndarray]:
+    """Cuts the ends of one or two texts off, of the longer first (as BERT does)."""
+    if len(parts) == 1:
+        return [parts[0][:room]]
+    first, second = parts
+    kept = min(len(first), max(room - len(second), room - room // 2))
+    return [first[:kept], second[: room - kept]]

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -89,7 +90,7 @@ class Predictor(predicting.Predictor):
         encoder = image_model.lay_out(
             self.config.model, maps[drawing.ENCODER].mean(0), pixels.shape[:2]
         )
-        arrays = {"encoder": encoder}
+        arrays: dict[str, Any] = {"encoder": encoder}
         shown, titles = [encoder.mean(0)], ["mean of all latents"]
         if drawing.DECODER in maps:
             decoder = maps[drawing.DECODER].mean(0)  # [O, N]

@@ -13,11 +13,10 @@ import numpy as np
 from absl import flags
 
 from experiments import restore
-from experiments.masked_lm import data as corpora
-from experiments.masked_lm import task as masked_lm
+from experiments.masked_lm import data, outputs
 from perceiver_jax.data import loader
 from perceiver_jax.data.text.tokenizer import Tokenizer
-from perceiver_jax.engine import evaluation
+from perceiver_jax.engine.evaluation import Evaluator
 from perceiver_jax.engine.task import Batch
 
 _DOCUMENTS = flags.DEFINE_integer(
@@ -51,7 +50,7 @@ def bits_of_bigram(
       tokens: what made them.
 
     Returns:
-      Numbers named as in masked_lm.make_metrics.
+      Numbers named as those of outputs.Metrics.
     """
     sums: dict[str, np.ndarray] = {}
     for batch in batches:
@@ -63,24 +62,22 @@ def bits_of_bigram(
             before = np.append(np.uint8(NEWLINE), text[:-1])
             counted = hidden & ~np.isin(text, list(b" \t\n\r\v\f"))
             bits = -log2_shares[before, text][counted]
-            for name in ("", f"_to_{masked_lm.length_bucket(int(valid.sum()))}"):
+            for name in ("", f"_to_{outputs.length_bucket(int(valid.sum()))}"):
                 total = sums.setdefault(f"bits_per_byte{name}", np.zeros(2))
                 total += bits.sum(), bits.size
     return {name: bits / size for name, (bits, size) in sums.items() if size}
 
 
-def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
-    restore.no_arguments(arguments)
+def main(restored: restore.Restored, _: Sequence[str]) -> None:
     config = restored.config
     task, forward = restored.make_task()
-    tokens = masked_lm.make_tokenizer(config)
-    table = count_bigrams(corpora.load(config.data).train, _DOCUMENTS.value)
-    evaluate = evaluation.make_evaluate(task, forward, restored.parallel)
-    found = evaluate(restored.variables).metrics
-    for name, batches in task.eval_data.items():
-        print_table(name, found, bits_of_bigram(table, batches(), tokens))
-    samples = evaluation.make_samples(task, forward, restored.parallel)
-    for title, text in samples(restored.variables).texts.items():
+    tokens = data.make_tokenizer(config)
+    table = count_bigrams(data.load_corpora(config.data).train, _DOCUMENTS.value)
+    evaluator = Evaluator(task, forward, restored.parallel)
+    found = evaluator(restored.variables).metrics
+    for name, evaluation in task.evaluations.items():
+        print_table(name, found, bits_of_bigram(table, evaluation.batches(), tokens))
+    for title, text in evaluator.samples(restored.variables).texts.items():
         print(f"\n{title}\n{text}")
 
 

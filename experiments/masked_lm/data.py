@@ -1,15 +1,21 @@
-"""The text that a config's `data` describes."""
+"""The text that a config's `data` describes.
 
+documents -> {"tokens", "labels", "masked", "token_mask", "label_bytes"}, each [length]
+"""
+
+import dataclasses
+import random
 import re
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import config_dict
 
-from experiments.checks import check_known
 from perceiver_jax.data import loader, sources, tfds
-from perceiver_jax.data.text import corpus, python_docs
+from perceiver_jax.data.text import corpus, masking, python_docs, tokenizer
+from perceiver_jax.engine import sharding
 
 
 class Corpora(NamedTuple):
@@ -19,14 +25,13 @@ class Corpora(NamedTuple):
     held_out: Mapping[str, sources.Source]
 
 
-def load(data: config_dict.ConfigDict) -> Corpora:
+def load_corpora(data: config_dict.ConfigDict) -> Corpora:
     """Opens the corpora of a config.
 
     Raises:
-      ValueError: an unknown source, lists of different lengths, or an empty corpus.
+      ValueError: lists of different lengths, a name twice, or an empty corpus.
       FileNotFoundError: it is not there, or not prepared; says how to prepare it.
     """
-    check_known("data.source", data.source, SOURCES)
     fields = ("names", "weights", "train", "held_out")
     lengths = {f"data.{field}": len(data[field]) for field in fields}
     if len(set(lengths.values())) > 1 or not data.names:
@@ -97,3 +102,128 @@ SOURCES: dict[str, Callable[..., Split]] = {
     "python_docs": _python_docs,
     "synthetic": _synthetic,
 }
+
+
+def draw_texts(mixture: loader.Mixture, count: int, seed: int) -> Iterator[bytes]:
+    """Yields the texts of about `count` documents, none twice."""
+    rng = random.Random(seed)
+    for source, weight in zip(mixture.sources, mixture.weights):
+        share = round(count * weight / sum(mixture.weights))
+        for index in rng.sample(range(len(source)), min(share, len(source))):
+            yield source[index]["text"]
+
+
+def make_tokenizer(config: config_dict.ConfigDict) -> tokenizer.Tokenizer:
+    """Returns the tokenizer of a config.
+
+    Raises:
+      ValueError: the config's model is for another number of tokens.
+      FileNotFoundError: there is no such file.
+    """
+    name, size = config.data.tokenizer, config.model.vocab_size
+    tokens = tokenizer.make(name)
+    if tokens.vocab_size != size:
+        raise ValueError(
+            f"data.tokenizer='{name}' has {tokens.vocab_size} tokens, but "
+            f"model.vocab_size={size}: set both to one tokenizer's."
+        )
+    return tokens
+
+
+def train_loader(
+    config: config_dict.ConfigDict, train: loader.Mixture, tokens: tokenizer.Tokenizer
+) -> loader.TrainLoader:
+    """Returns the batches to train on."""
+    data = config.data
+    return loader.TrainLoader(
+        train,
+        Crop(make_hide(data, tokens)),
+        config.batch_size,
+        config.seed,
+        group_size=data.documents,
+        num_workers=data.num_workers,
+        **sharding.this_process(),
+    )
+
+
+def eval_loader(
+    config: config_dict.ConfigDict,
+    documents: sources.Source,
+    tokens: tokenizer.Tokenizer,
+) -> loader.EvalLoader:
+    """Returns the batches to evaluate on, of the first documents."""
+    data = config.data
+    return loader.EvalLoader(
+        sources.Subset(documents, range(min(len(documents), data.max_held_out))),
+        Begin(make_hide(data, tokens), config.seed),
+        config.eval_batch_size,
+        **sharding.this_process(),
+    )
+
+
+def make_hide(data: config_dict.ConfigDict, tokens: tokenizer.Tokenizer) -> "Hide":
+    """Returns what hides tokens of a text as a config says."""
+    masks: dict[str, masking.Masking] = {
+        "words": masking.WholeWords(tokens, data.mask_rate),
+        "tokens": masking.SingleTokens(data.mask_rate),
+    }
+    return Hide(tokens, masks[data.masking], data.length)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hide:
+    """Takes the first `length` tokens of a text, and hides some of them."""
+
+    tokens: tokenizer.Tokenizer
+    mask: masking.Masking
+    length: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Of a text: as many are sure to fill `length` tokens."""
+        return self.length * self.tokens.bytes_per_token
+
+    def __call__(self, text: bytes, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Maps a text of at most num_bytes to arrays [length]."""
+        found = self.tokens.encode(text)[: self.length]
+        labels, valid = tokenizer.pad(found, self.length)
+        masked = np.zeros(self.length, bool)
+        masked[: len(found)] = self.mask(found, rng)
+        return {
+            "tokens": np.where(masked, tokenizer.MASK, labels).astype(np.int32),
+            "labels": labels,
+            "masked": masked,
+            "token_mask": valid,
+            # Those that are no white space; said here, so that metrics of the model
+            # need no tokenizer.
+            "label_bytes": self.tokens.word_bytes[labels],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """Joins documents, and hides tokens of a part from somewhere in them."""
+
+    hide: Hide
+
+    def __call__(
+        self, documents: Sequence[sources.Example], rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Maps documents to the arrays of `Hide`."""
+        text = corpus.SEPARATOR.join(d["text"] for d in documents if d["text"])
+        start = rng.integers(max(0, len(text) - self.hide.num_bytes) + 1)
+        return self.hide(text[start : start + self.hide.num_bytes], rng)
+
+
+@dataclasses.dataclass(frozen=True)
+class Begin:
+    """Hides tokens of a document's beginning; which ones depends on it alone."""
+
+    hide: Hide
+    seed: int
+
+    def __call__(self, document: sources.Example) -> dict[str, np.ndarray]:
+        """Maps a document to the arrays of `Hide`."""
+        text = document["text"]
+        rng = np.random.default_rng([self.seed, zlib.crc32(text)])
+        return self.hide(text[: self.hide.num_bytes], rng)

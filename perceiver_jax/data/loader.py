@@ -82,7 +82,7 @@ class TrainLoader:
     @property
     def num_examples(self) -> int:
         """How many examples an epoch has."""
-        return len(self.source) * self.siblings // max(1, self.group_size)
+        return max(1, len(self.source) * self.siblings // max(1, self.group_size))
 
     def batches(self, start_step: int = 0, total_steps: int = 0) -> Iterator[Batch]:
         """Yields arrays stacked along a new leading axis, and their `mask`.

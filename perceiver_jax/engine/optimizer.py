@@ -31,12 +31,11 @@ def flat_cosine(
 def warmup_cosine(
     peak: float, total_steps: int, warmup_steps: int = 1000
 ) -> optax.Schedule:
-    """Linear warm-up from 0, then a cosine to 0 over the remaining steps."""
-    if warmup_steps >= total_steps:
-        raise ValueError(
-            f"warmup_steps={warmup_steps} must be fewer than the {total_steps} steps "
-            "of training."
-        )
+    """Linear warm-up from 0, then a cosine to 0 over the remaining steps.
+
+    The warm-up is at most half of training, so that short runs have a schedule too.
+    """
+    warmup_steps = min(warmup_steps, total_steps // 2)
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, total_steps)
 
 

@@ -39,9 +39,15 @@ def test_warmup_cosine_rises_in_a_line_and_falls_to_zero():
     np.testing.assert_allclose(rates, [0, 0.5, 2, 1, 0], atol=1e-6)
 
 
-def test_warmup_that_takes_all_of_training_is_refused():
-    with pytest.raises(ValueError, match="warmup_steps=100 .* 100 steps"):
-        optimizer.warmup_cosine(2.0, 100, warmup_steps=100)
+@pytest.mark.parametrize("steps", [100, 150, 199, 200, 10_000])
+def test_warmup_takes_at_most_half_of_training(steps):
+    schedule = optimizer.warmup_cosine(2.0, 200, warmup_steps=steps)
+    rates = [schedule(step) for step in (0, 50, 100, 150, 200)]
+    np.testing.assert_allclose(rates, [0, 1, 2, 1, 0], atol=1e-6)
+
+
+def test_warmup_of_one_step_of_training_is_none():
+    assert optimizer.warmup_cosine(2.0, 1, warmup_steps=100)(0) == 2.0
 
 
 def test_step_decay_is_that_of_epochs_84_102_114_of_120():

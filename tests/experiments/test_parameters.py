@@ -14,7 +14,7 @@ from configs import (
     optical_flow,
     text_classification,
 )
-from experiments.glue import task as glue_task
+from experiments.glue import model as glue_model
 from experiments.imagenet import model as image_model
 from experiments.masked_lm import model as text_model
 from experiments.optical_flow import model as flow_model
@@ -85,14 +85,14 @@ def describe(config):
         forward = flow_model.make_forward(model)
         batch = {"frames": abstract(2, *model.image_size, 3)}
     else:
-        forward = text_model.make_forward(model)
+        forward = text_model.Forward(model)
         batch = {
             "tokens": abstract(model.max_length, dtype=jnp.int32),
             "token_mask": abstract(model.max_length),
             "task": abstract(dtype=jnp.int32),
         }
     if config.task == "glue":
-        forward = glue_task.make_forward(model, dict.fromkeys(config.data.tasks, 3))
+        forward = glue_model.Forward(model, dict.fromkeys(config.data.tasks, 3))
     return parameters.describe(forward, batch)
 
 

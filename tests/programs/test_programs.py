@@ -105,7 +105,7 @@ def tfds_imagenet(tmp_path):
     """A tiny imagenet2012, prepared by our script from archives in the true format."""
     root = tmp_path / "tfds"
     fake_imagenet.write(root / "archives", train_per_class=1, num_validation=5)
-    command = [sys.executable, "scripts/prepare_tfds.py", "--name=imagenet2012"]
+    command = [sys.executable, "-m", "scripts.prepare_tfds", "--name=imagenet2012"]
     command += [f"--data_dir={root}", f"--manual_dir={root / 'archives'}"]
     subprocess.run(command, cwd=programs.ROOT, check=True, capture_output=True)
     return root
@@ -133,7 +133,7 @@ def test_imagenet_of_tfds_trains_and_evaluates_at_two_image_sizes(
 def test_dataset_that_is_not_prepared_says_how_to_prepare_it(tmp_path):
     config = configs.get_config("fourier")
     config.data.dir = str(tmp_path / "none")
-    message = "python scripts/prepare_tfds.py --name=imagenet2012"
+    message = "python -m scripts.prepare_tfds --name=imagenet2012"
     with pytest.raises(FileNotFoundError, match=message):
         build.make_task(config)
 
