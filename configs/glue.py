@@ -1,6 +1,6 @@
 r"""GLUE: fine-tuning a masked language model (Perceiver IO, tables 1, 2, 13 and 14).
 
-    python scripts/prepare_tfds.py --name=glue/mrpc --data_dir=DATA
+    python -m scripts.prepare_tfds --name=glue/mrpc --data_dir=DATA
     python -m experiments.train --config=configs/glue.py:mrpc --workdir=DIR \
         --config.data.dir=DATA --config.init_from=PRETRAINED
 

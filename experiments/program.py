@@ -42,8 +42,8 @@ def run(
       parse: argv -> argv without flags.
       takes_arguments: whether there may be any.
     """
+    libtpu.configure()
     in_help(_TRACEBACK.name)
-    libtpu.be_quiet()
 
     def parse_or_stop(argv):
         try:

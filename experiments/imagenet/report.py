@@ -152,7 +152,8 @@ def encoder_maps(
 def make_report(restored: restore.Restored, folder: pathlib.Path) -> Report:
     """Writes the pictures into the folder."""
     task, forward = restored.make_task()
-    names = task.identity.class_names[CLASSES]
+    num_classes = restored.config.data.num_classes
+    names = task.identity.class_names[CLASSES] or list(map(str, range(num_classes)))
     found = evaluation.Evaluator(task, forward, restored.parallel)(restored.variables)
     label, predicted = (found.predictions["test"][k] for k in ("label", "predicted"))
     first = range(min(NUM_EXAMPLES, len(label)))

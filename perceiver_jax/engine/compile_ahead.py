@@ -172,7 +172,7 @@ def tpu_mesh(name: str) -> jax.sharding.Mesh:
             "compiling for a TPU needs its compiler: pip install libtpu"
             " (or: pip install -e .[tpu])"
         )
-    libtpu.be_quiet()
+    libtpu.configure()
     options: dict[str, Any] = {}
     if name.startswith("v4:"):
         # Cloud's joins the two cores of a chip into one device; libtpu alone does not.

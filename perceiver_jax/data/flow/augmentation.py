@@ -4,12 +4,14 @@ What is changed, and how much at strength 1, is as in RAFT (Teed & Deng 2020, se
 which AutoFlow takes over (Sun et al. 2021): colours, an eraser, scale, stretch, flips.
 """
 
-import cv2
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from perceiver_jax import extras
 from perceiver_jax.data.flow.pairs import check_size
 from perceiver_jax.data.sources import Example
+
+cv2 = extras.Library("cv2", extra="flow")
 
 # Values at strength 1. Strength scales how far colours and sizes change, and the chance
 # that something is erased; the other chances stay.

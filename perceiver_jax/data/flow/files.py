@@ -7,10 +7,12 @@ pixel.
 
 import pathlib
 
-import cv2
 import numpy as np
 
+from perceiver_jax import extras
 from perceiver_jax.data.sources import CorruptExample
+
+cv2 = extras.Library("cv2", extra="flow")
 
 _MAGIC = np.float32(202021.25)  # first number of every .flo file
 _MAX_SIDE = 100_000  # of a frame that a .flo file may claim

@@ -2,12 +2,14 @@
 
 import dataclasses
 
-import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from perceiver_jax import extras
 from perceiver_jax.data.flow.motion import Motion, project
 from perceiver_jax.data.flow.photos import Photos
+
+cv2 = extras.Library("cv2", extra="flow")
 
 _SUBPIXEL_BITS = 4  # of polygons' corners
 

@@ -4,12 +4,14 @@ import functools
 import pathlib
 from collections.abc import Sequence
 
-import matplotlib.cbook
 import numpy as np
-from sklearn.datasets import load_sample_images
 
+from perceiver_jax import extras
 from perceiver_jax.data.image import decoding
 from perceiver_jax.data.sources import CorruptExample, SkipCorrupt, files_below
+
+cbook = extras.Library("matplotlib.cbook", extra="flow")
+sklearn_datasets = extras.Library("sklearn.datasets", extra="flow")
 
 Photos = Sequence[np.ndarray] | SkipCorrupt  # [h, w, 3] uint8, by index
 
@@ -48,10 +50,10 @@ def _read(path: pathlib.Path) -> np.ndarray:
 
 def scikit_learn() -> list[np.ndarray]:
     """Returns the two photos that come with scikit-learn, a temple and a flower."""
-    return list(load_sample_images().images)
+    return list(sklearn_datasets.load_sample_images().images)
 
 
 def matplotlib_portrait() -> list[np.ndarray]:
     """Returns the photo that comes with Matplotlib, of Grace Hopper."""
-    path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    path = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
     return [decoding.read_image(pathlib.Path(str(path)))]

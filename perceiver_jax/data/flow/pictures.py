@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-import cv2
-import matplotlib
 import numpy as np
 
+from perceiver_jax import extras
 from perceiver_jax.data.flow.pairs import denormalize
+
+cv2 = extras.Library("cv2", extra="flow")
+matplotlib = extras.Library("matplotlib", extra="flow")
 
 _SMALLEST = 180  # pixels; lower pictures are magnified in a panel
 _ARROWS = 16  # along the longer side

@@ -8,9 +8,9 @@ noise.
 import dataclasses
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
+from perceiver_jax import extras
 from perceiver_jax.data.flow.layers import (
     Layer,
     grid,
@@ -25,6 +25,8 @@ from perceiver_jax.data.flow.motion import (
 )
 from perceiver_jax.data.flow.photos import Photos
 from perceiver_jax.data.sources import Example
+
+cv2 = extras.Library("cv2", extra="flow")
 
 _SHUTTER_STEPS = 5  # renderings that a motion-blurred frame is the mean of
 

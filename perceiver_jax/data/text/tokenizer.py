@@ -14,7 +14,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import sentencepiece
+
+from perceiver_jax import extras
+
+sentencepiece = extras.Library("sentencepiece", extra="text")
 
 PAD, BOS, EOS, MASK, CLS, SEP = range(6)
 RESERVED = ("[PAD]", "[BOS]", "[EOS]", "[MASK]", "[CLS]", "[SEP]")

@@ -4,10 +4,12 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
-import av
 import numpy as np
 
+from perceiver_jax import extras
 from perceiver_jax.data.sources import CorruptExample
+
+av = extras.Library("av", extra="video")
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
 

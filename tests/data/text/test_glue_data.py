@@ -95,7 +95,7 @@ def test_what_is_wrong_with_a_split_or_a_folder_is_said(tsv, prepared, tmp_path)
     ):
         glue_data.tsv_source(TASKS["cola"], "validation", tmp_path)
     with pytest.raises(
-        FileNotFoundError, match="prepare_tfds.py --name=glue/cola --data_dir="
+        FileNotFoundError, match="prepare_tfds --name=glue/cola --data_dir="
     ):
         glue_data.tfds_source(TASKS["cola"], "validation", str(tmp_path))
 
