@@ -38,8 +38,8 @@ def run_model(way: str) -> dict[str, float]:
     """Compiles the model and runs it once, in this process."""
     config = optical_flow.get_config("autoflow")
     if way == "naive":
-        config.model.query_block = 0
-        kernel.KEY_BLOCK = kernel.MAX_SCORES = 10**12
+        config.model.query_chunk = 0
+        kernel.KEY_CHUNK = kernel.MAX_SCORES = 10**12
         attention._project_after = lambda *_: False
     precision = parse_policy("params=float32,compute=float32,output=float32")
     forward = make_forward(flow_model.make_forward(config.model), precision)

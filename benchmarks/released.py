@@ -53,7 +53,7 @@ def write_pickle(path: pathlib.Path, listed: str) -> int:
 
 def read_list(name: str) -> hk.Params:
     """Random arrays, of the names and shapes in a list; none where there is no list."""
-    path = ROOT / "tests" / "data" / f"{name}.txt"
+    path = ROOT / "tests" / "fixtures" / f"{name}.txt"
     rng = np.random.default_rng(0)
     tree: dict[str, dict[str, np.ndarray]] = {}
     lines = path.read_text().splitlines() if path.exists() else []
@@ -71,13 +71,15 @@ def run(workdir: str) -> dict[str, float]:
     """Loads, compiles and runs a checkpoint, in this process."""
     times = [time.perf_counter()]
     restored = restore.load(workdir)
-    predictor = build.make_predictor(restored.config)
-    forward = make_forward(predictor.forward, parse_policy(restored.config.precision))
+    model = build.make_model(restored.config)
+    forward = make_forward(model.forward, parse_policy(restored.config.precision))
     arguments = (*jax.block_until_ready(restored.variables), None)
     rng = np.random.default_rng(0)
     batch = {
-        name: x if x.dtype.kind in "iub" else rng.normal(size=x.shape).astype(x.dtype)
-        for name, x in predictor.example.items()
+        name: rng.normal(size=x.shape).astype(x.dtype)
+        if x.dtype.kind == "f"
+        else np.zeros(x.shape, x.dtype)
+        for name, x in model.batch(1).items()
     }
     times.append(time.perf_counter())
     apply = jax.jit(forward.apply, static_argnums=4)

@@ -65,7 +65,7 @@ def get_model() -> config_dict.ConfigDict:
     model.decoder_qk_channels = 0
     model.decoder_v_channels = 0
     model.decoder_query_residual = True
-    model.query_block = 4096  # outputs made at a time, to save memory; 0: all
+    model.query_chunk = 4096  # outputs made at a time, to save memory; 0: all
     model.cross_widening = 1
     model.self_widening = 1
     model.decoder_widening = 1

@@ -1,6 +1,6 @@
 r"""GLUE: fine-tuning a masked language model (Perceiver IO, tables 1, 2, 13 and 14).
 
-    python scripts/prepare_tfds.py --name=glue/mrpc --data_dir=DATA
+    python -m scripts.prepare_tfds --name=glue/mrpc --data_dir=DATA
     python -m experiments.train --config=configs/glue.py:mrpc --workdir=DIR \
         --config.data.dir=DATA --config.init_from=PRETRAINED
 
@@ -87,7 +87,8 @@ def fine_tune(model: str) -> config_dict.ConfigDict:
 
     config.model = pretraining.model
     # Where the answer is read from; a Transformer has no queries.
-    config.model.readout = "query" if config.model.num_latents else "task_tokens"
+    is_perceiver = config.model.kind == "perceiver"
+    config.model.readout = "query" if is_perceiver else "task_tokens"
     return config
 
 

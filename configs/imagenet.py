@@ -19,7 +19,7 @@ Paper: 64 TPUv3, batch 1,024, 110 epochs = 137,622 steps; at the paper's rates o
 | b_conv_finetune    | 86.4         | 212M               |
 
 Data, once, from the two archives of ILSVRC2012 in TARS:
-    python scripts/prepare_tfds.py --name=imagenet2012 --data_dir=D --manual_dir=TARS
+    python -m scripts.prepare_tfds --name=imagenet2012 --data_dir=D --manual_dir=TARS
 """
 
 from ml_collections import config_dict

@@ -1,7 +1,7 @@
 r"""Masked language modelling (Perceiver IO, section 4.1 and appendix F).
 
-    python scripts/prepare_tfds.py --name=c4/en --data_dir=DATA
-    python scripts/prepare_tfds.py --name=wikipedia/20230601.en --data_dir=DATA
+    python -m scripts.prepare_tfds --name=c4/en --data_dir=DATA
+    python -m scripts.prepare_tfds --name=wikipedia/20230601.en --data_dir=DATA
     python -m experiments.train --config=configs/masked_lm.py:bytes --workdir=DIR \
         --config.data.dir=DATA --distributed
 
@@ -75,7 +75,8 @@ def get_config(variant: str = "docs") -> config_dict.ConfigDict:
     model.vocab_size = 262  # 256 bytes after 6 reserved tokens
     model.max_length = 2048
     model.input_channels = 768
-    model.num_latents = 256  # 0: none, a Transformer on the inputs themselves
+    model.kind = "perceiver"  # or "transformer", on the inputs themselves: BERT
+    model.num_latents = 256
     model.latent_channels = 1280
     model.layers_per_block = 26
     model.num_cross_heads = 8
@@ -119,7 +120,7 @@ def _bert_bytes(config):
 
 
 def _transformer(model, channels, layers, heads):
-    model.num_latents = 0
+    model.kind = "transformer"
     model.input_channels = channels
     model.layers_per_block = layers
     model.num_self_heads = heads

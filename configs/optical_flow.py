@@ -62,8 +62,8 @@ def get_config(variant: str = "tiny_synthetic") -> config_dict.ConfigDict:
     data.dir = ""  # each dataset in a folder of its own: README
     data.train = ("autoflow",)
     data.held_out = ("sintel_clean", "sintel_final", "kitti_2015")
-    # Until this share of all steps; strength of augmentation; whether every pair comes
-    # both ways; weights of data.train.
+    # Each row: (end, as share of steps; strength of augmentation; whether reversed
+    # pairs are included; weights of the datasets).
     data.phases = (
         (0.1, 0.0, True, (1.0,)),
         (0.4, 0.5, False, (1.0,)),
@@ -77,7 +77,7 @@ def get_config(variant: str = "tiny_synthetic") -> config_dict.ConfigDict:
     data.test_photos = ""  # for moved_photos; "": one of Matplotlib
     data.rendered_pairs = 400_000
     data.keep_rendered = False  # in memory, made once
-    data.num_workers = 0
+    data.num_workers = 0  # processes that read or render; 0: threads only
 
     config.model = model = base.get_model()
     model.image_size = (368, 496)  # of parts to train on, and of tiles of larger frames

@@ -1,1 +1,1 @@
-"""One file a task, and the programs that run them."""
+"""A folder for each task, and the programs that run them."""

@@ -17,6 +17,7 @@ from absl import app, flags
 from ml_collections import config_dict, config_flags
 
 from experiments import build, program
+from perceiver_jax.data import loader, sources
 from perceiver_jax.engine import writer
 from perceiver_jax.engine.task import Batch
 
@@ -36,7 +37,8 @@ class Counter(logging.Handler):
 def check(config: config_dict.ConfigDict) -> int:
     """Reads everything, prints a line for each set, and returns how much is corrupt."""
     counter = Counter()
-    logging.getLogger("perceiver_jax").addHandler(counter)
+    for module in (sources, loader):  # those that meet a corrupt example
+        logging.getLogger(module.__name__).addHandler(counter)
     for field, value in (("max_corrupt", sys.maxsize), ("num_workers", 0)):
         if field in config.data:  # all are wanted, and counted in this process
             config.data[field] = value

@@ -41,7 +41,9 @@ class Number:
         ends = [
             end for end, at in ((low, self.low), (high, self.high)) if math.isfinite(at)
         ]
-        return " and ".join(ends) or "a number"
+        if value in (math.inf, -math.inf):
+            ends.insert(0, "finite")
+        return " and ".join(ends) or "a finite number"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +126,7 @@ RANGES: Mapping[str, Allowed] = {
     "optimizer.b1": Number(0, 1, open_high=True),
     "optimizer.b2": Number(0, 1, open_high=True),
     "optimizer.eps": SIZE,
+    "model.kind": OneOf(("perceiver", "transformer")),
     "model.num_latents": COUNT,
     "model.latent_channels": COUNT,
     "model.latent_init_scale": SIZE,

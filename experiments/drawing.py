@@ -2,58 +2,17 @@
 
 import html
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from ml_collections import config_dict
 
-from experiments.imagenet import model as image_model
 from perceiver_jax.data.image import transforms
-from perceiver_jax.model.adapters.image import permutation
 
 ENCODER = "encoder/cross_attention/attention"
 DECODER = "decoder/cross_attention/attention"
-
-
-def feature_map_shape(
-    model: config_dict.ConfigDict, image_size: Sequence[int]
-) -> tuple[int, int]:
-    """Returns the H x W that the inputs of the encoder come from."""
-    height, width = image_size
-    shrink: dict[str, Callable[[int], int]] = {
-        "pixels": lambda n: n,
-        "pointwise": lambda n: n,
-        "conv": lambda n: -(-n // 4),
-        "patches": lambda n: n // model.patch_size,
-    }
-    if model.stem == "conv" and model.stem_padding == "torch":
-        shrink["conv"] = lambda n: ((n - 1) // 2 - 2) // 2 + 1
-    if model.stem not in shrink:
-        raise ValueError(
-            f"model.stem='{model.stem}' has no known feature map: say in "
-            "feature_map_shape how many cells it makes of n pixels."
-        )
-    return shrink[model.stem](height), shrink[model.stem](width)
-
-
-def image_grid(
-    model: config_dict.ConfigDict, maps: np.ndarray, image_size: Sequence[int]
-) -> np.ndarray:
-    """Lays weights [..., M] on an image classifier's inputs out as [..., H, W]."""
-    height, width = feature_map_shape(model, image_size)
-    if maps.shape[-1] != height * width:
-        raise ValueError(
-            f"The encoder has {maps.shape[-1]} inputs, but a feature map of {height}x"
-            f"{width} has {height * width}: correct feature_map_shape."
-        )
-    if model.permute:
-        shuffled, maps = maps, np.empty_like(maps)
-        order = permutation(height * width, image_model.PERMUTATION_SEED)
-        maps[..., order] = shuffled
-    return maps.reshape(*maps.shape[:-1], height, width)
 
 
 def choose_latents(maps: np.ndarray, count: int) -> list[int]:

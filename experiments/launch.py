@@ -63,6 +63,8 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
 
     model = build.make_model(config)
     parallel = sharding.OverMesh(compile_ahead.tpu_mesh(topology), config.shard_state)
+    chips = parallel.mesh.size
+    sharding.check_batch_size("batch_size", config.batch_size, config.accumulate, chips)
     # The schedule's length is a constant of the program, which costs the same for any.
     update = build.make_update(config, model, config.steps or 100_000)
     batch = model.batch(config.batch_size)
@@ -71,7 +73,6 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     step = parallel.compile_update(update)
     compiled = step.lower(state, parallel.abstract_batch(batch)).compile()
     seconds = time.monotonic() - start
-    chips = parallel.mesh.size
     return (
         f"{topology}: {chips} chips, {config.batch_size} examples a step, "
         f"{config.batch_size // chips} a chip\n"

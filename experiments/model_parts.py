@@ -1,65 +1,54 @@
-"""The parts of a Perceiver that a config's `model` describes, whatever the task."""
+"""The parts of a Perceiver that a config's `model` describes, whatever the task.
 
-import functools
-from collections.abc import Callable
-from typing import Any
+All are made inside a Haiku function.
+"""
 
 from ml_collections import config_dict
 
-from experiments.checks import check_known
-from perceiver_jax.model import attention, perceiver, transformer
-
-_COUNTS = (
-    "num_latents",
-    "latent_channels",
-    "num_cross_heads",
-    "num_self_heads",
-    "num_decoder_heads",
-)
+from perceiver_jax.model import attention, perceiver, processor, transformer
 
 
 def make_perceiver(
     model: config_dict.ConfigDict, head: perceiver.Head
 ) -> perceiver.Perceiver:
-    """Makes the modules of configs/base.py:get_model, inside a Haiku function.
-
-    Raises:
-      ValueError: a size or a number of heads is not positive.
-    """
-    for field in _COUNTS:
-        if model[field] < 1:
-            raise ValueError(f"model.{field}={model[field]} must be 1 or more.")
-    cross_attention = functools.partial(
-        attention.CrossAttention,
-        num_heads=model.num_cross_heads,
-        widening_factor=model.cross_widening,
-        **_common(model),
+    """Makes the modules of configs/base.py:get_model."""
+    encoder = perceiver.Encoder(
+        model.num_latents,
+        model.latent_channels,
+        lambda: make_cross_attention(model),
+        model.latent_init_scale,
     )
-    return perceiver.Perceiver(
-        perceiver.Encoder(
-            model.num_latents,
-            model.latent_channels,
-            cross_attention,
-            model.latent_init_scale,
-        ),
-        perceiver.Processor(
+    return perceiver.Perceiver(encoder, make_processor(model), head)
+
+
+def make_processor(
+    model: config_dict.ConfigDict,
+) -> processor.Processor | processor.IterativeProcessor:
+    """Makes the latent Transformer, which looks at the inputs again if it is to."""
+    if model.num_cross_attends == 1:
+        return processor.Processor(
             model.num_blocks,
             model.layers_per_block,
-            _self_attention(model),
+            lambda: make_self_attention(model),
             model.share_weights,
-            model.num_cross_attends,
-            cross_attention,
-            model.cross_attends_at_start,
             model.remat,
-        ),
-        head,
+        )
+    return processor.IterativeProcessor(
+        model.num_blocks,
+        model.layers_per_block,
+        lambda: make_self_attention(model),
+        model.num_cross_attends,
+        lambda: make_cross_attention(model),
+        model.cross_attends_at_start,
+        model.share_weights,
+        model.remat,
     )
 
 
 def make_transformer(model: config_dict.ConfigDict) -> transformer.Transformer:
-    """Makes a Transformer of layers_per_block layers, inside a Haiku function."""
+    """Makes a Transformer of layers_per_block layers."""
     return transformer.Transformer(
-        model.layers_per_block, _self_attention(model), model.remat
+        model.layers_per_block, lambda: make_self_attention(model), model.remat
     )
 
 
@@ -68,42 +57,48 @@ def make_decoder(
     output_channels: int | None = None,
     zero_output: bool = False,
 ) -> perceiver.Decoder:
-    """Makes the decoder, inside a Haiku function."""
+    """Makes the decoder."""
     return perceiver.Decoder(
-        functools.partial(
-            attention.CrossAttention,
-            num_heads=model.num_decoder_heads,
-            widening_factor=model.decoder_widening,
-            query_residual=model.decoder_query_residual,
-            **_common(model)
-            | {
-                "qk_channels": model.decoder_qk_channels or None,
-                "v_channels": model.decoder_v_channels or None,
-            },
-        ),
+        lambda: make_decoder_attention(model),
         output_channels,
         zero_output,
-        model.query_block,
+        model.query_chunk,
         model.remat,
     )
 
 
-def _self_attention(
-    model: config_dict.ConfigDict,
-) -> Callable[[], attention.SelfAttention]:
-    return functools.partial(
-        attention.SelfAttention,
-        num_heads=model.num_self_heads,
-        widening_factor=model.self_widening,
-        **_common(model),
+def make_self_attention(model: config_dict.ConfigDict) -> attention.SelfAttention:
+    """Makes a layer of the latent Transformer."""
+    return attention.SelfAttention(
+        model.num_self_heads,
+        model.qk_channels or None,
+        model.v_channels or None,
+        model.self_widening,
+        model.dropout,
+        model.gelu == "exact",
     )
 
 
-def _common(model: config_dict.ConfigDict) -> dict[str, Any]:
-    check_known("model.gelu", model.gelu, ("tanh", "exact"))
-    return {
-        "qk_channels": model.qk_channels or None,
-        "v_channels": model.v_channels or None,
-        "dropout_rate": model.dropout,
-        "exact_gelu": model.gelu == "exact",
-    }
+def make_cross_attention(model: config_dict.ConfigDict) -> attention.CrossAttention:
+    """Makes a layer that looks at the inputs."""
+    return attention.CrossAttention(
+        model.num_cross_heads,
+        model.qk_channels or None,
+        model.v_channels or None,
+        model.cross_widening,
+        dropout_rate=model.dropout,
+        exact_gelu=model.gelu == "exact",
+    )
+
+
+def make_decoder_attention(model: config_dict.ConfigDict) -> attention.CrossAttention:
+    """Makes the layer in which queries look at the latents."""
+    return attention.CrossAttention(
+        model.num_decoder_heads,
+        model.decoder_qk_channels or None,
+        model.decoder_v_channels or None,
+        model.decoder_widening,
+        model.decoder_query_residual,
+        model.dropout,
+        model.gelu == "exact",
+    )

@@ -98,7 +98,7 @@ def predict(
 
     @jax.jit
     def look(variables, batch):
-        return inspection.attention_maps(looked_at, variables, batch)
+        return inspection.attention_maps(looked_at, *variables, batch)
 
     apply, attend = (
         functools.partial(program, restored.whole_variables) for program in (run, look)

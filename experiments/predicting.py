@@ -10,7 +10,7 @@ A predictor is a dataclass whose fields made by `flag` are flags of the program:
 import abc
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from absl import flags
@@ -142,18 +142,17 @@ def flag(default: Any, text: str, at_least: int | None = None) -> Any:
 def define_flags(predictor: type[Predictor]) -> None:
     """Defines the flags of a task's predictor, and lists them in --help."""
     for field in _flag_fields(predictor):
-        about: Mapping[str, Any] = field.metadata
-        if isinstance(field.default, bool):
-            flags.DEFINE_bool(field.name, field.default, about["help"])
-        elif isinstance(field.default, int):
-            flags.DEFINE_integer(
-                field.name, field.default, about["help"], about["at_least"]
-            )
-        elif isinstance(field.default, tuple):
-            flags.DEFINE_multi_string(field.name, list(field.default), about["help"])
+        name, text = field.name, field.metadata["help"]
+        default: Any = field.default
+        if isinstance(default, bool):
+            flags.DEFINE_bool(name, default, text)
+        elif isinstance(default, int):
+            flags.DEFINE_integer(name, default, text, field.metadata["at_least"])
+        elif isinstance(default, tuple):
+            flags.DEFINE_multi_string(name, list(default), text)
         else:
-            flags.DEFINE_string(field.name, field.default, about["help"])
-        program.in_help(field.name)
+            flags.DEFINE_string(name, default, text)
+        program.in_help(name)
 
 
 def flag_values(predictor: type[Predictor]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
+from perceiver_jax.engine import libtpu
+
 _TRACEBACK = flags.DEFINE_bool(
     "traceback", False, "Show where in the code an error came from."
 )
@@ -20,12 +22,12 @@ EXPECTED = (
     ValueError,
     OSError,
     RuntimeError,
-    ArithmeticError,
+    FloatingPointError,
     ImportError,
     MemoryError,
     flags.Error,
 )
-EXPECTED_OF_FLAGS = (*EXPECTED, AttributeError, TypeError)
+EXPECTED_OF_FLAGS = (*EXPECTED, AttributeError, KeyError)  # a field that is not there
 
 
 def run(
@@ -40,6 +42,7 @@ def run(
       parse: argv -> argv without flags.
       takes_arguments: whether there may be any.
     """
+    libtpu.configure()
     in_help(_TRACEBACK.name)
 
     def parse_or_stop(argv):
@@ -74,13 +77,17 @@ def stop(error: Exception, expected: tuple[type[Exception], ...]) -> None:
 
 def message(error: BaseException) -> str:
     """Returns what an error says; its type where it says nothing."""
-    if isinstance(error, flags.Error) and error.__context__ is not None:
-        return message(error.__context__)  # of a config file, with the error inside
-    if isinstance(error, AttributeError):  # ml_collections' for a field
-        return f"The config has no such field: {' '.join(str(error).split())}"
+    text = str(error).strip()
+    if isinstance(error, flags.Error) and "Traceback" in text:
+        # Of a config file, whose own error is at the end.
+        return text.splitlines()[-1].partition(": ")[2]
+    if isinstance(error, AttributeError | KeyError):
+        inner = error.args[0]  # ml_collections makes the first of the second
+        words = inner.args[0] if isinstance(inner, KeyError) else inner
+        return f"The config has no field {words}".replace("\n", ". ")
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
-    return str(error) or repr(error)
+    return text or repr(error)
 
 
 def in_help(*names: str) -> None:
@@ -91,8 +98,8 @@ def in_help(*names: str) -> None:
 
 def _check_config_file(argv: Sequence[str]) -> None:
     """Raises FileNotFoundError, before a flag of it does with a page of errors."""
-    for argument in argv[1:]:
-        name, _, value = argument.lstrip("-").partition("=")
-        path = value.partition(":")[0]
-        if name == "config" and not pathlib.Path(path).is_file():
-            raise FileNotFoundError(f"There is no config file {path}.")
+    for argument, following in zip(argv[1:], [*argv[2:], ""]):
+        name, equals, value = argument.partition("=")
+        path = (value if equals else following).partition(":")[0]
+        if name in ("--config", "-config") and not pathlib.Path(path).is_file():
+            raise FileNotFoundError(f"There is no config file '{path}'.")

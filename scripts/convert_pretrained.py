@@ -1,23 +1,26 @@
 """Converts weights of others to a checkpoint of ours, and ours to Hugging Face.
 
-    python scripts/convert_pretrained.py --model=imagenet_fourier --out=DIR \
+    python -m scripts.convert_pretrained --model=imagenet_fourier --out=DIR \
         --from=imagenet_fourier_position_encoding.pystate
-    python scripts/convert_pretrained.py --from=HUGGING_FACE_FOLDER --out=DIR
-    python scripts/convert_pretrained.py --from=WORKDIR --to=huggingface --out=FOLDER
+    python -m scripts.convert_pretrained --from=HUGGING_FACE_FOLDER --out=DIR
+    python -m scripts.convert_pretrained --from=WORKDIR --to=huggingface --out=FOLDER
 
 --from is one of DeepMind's released files (a pickle, read without running anything in
 it, or the same arrays as .npz), a Hugging Face folder (config.json and
 model.safetensors), or with --to=huggingface a workdir or checkpoint of ours. The
 checkpoint says where it comes from and can be used wherever one trained here can. For
 weights of another size than the released ones, say so: --config.model.num_latents=64.
+
+Models are those of experiments/<task>/released.py.
 """
 
 import functools
+import importlib
 import json
 import logging
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,60 +28,16 @@ import safetensors.numpy
 from absl import app, flags
 from ml_collections import config_dict
 
-from configs import imagenet, masked_lm, optical_flow
-from experiments import build, restore
+from experiments import build, program, released, restore
 from perceiver_jax.engine import checkpoint, writer
 from perceiver_jax.engine.forward import make_forward, parse_policy
-from perceiver_jax.pretrained import (
-    deepmind,
-    files,
-    huggingface,
-    huggingface_config,
-    rules,
-)
+from perceiver_jax.engine.task import Identity
+from perceiver_jax.pretrained import files, huggingface, huggingface_config, rules
+from perceiver_jax.pretrained.released import Released
 
 logger = logging.getLogger(__name__)
 
-
-class Model(NamedTuple):
-    """A model that was released: our config of it, and the tables of its arrays."""
-
-    get_config: Callable[[], config_dict.ConfigDict]
-    deepmind: Sequence[rules.Rule]
-    huggingface: Sequence[rules.Rule]
-    file: str  # where DeepMind put it
-
-
-def _imagenet(variant: str, file: str) -> Model:
-    return Model(
-        lambda: imagenet.get_config(variant),
-        deepmind.IMAGENET,
-        huggingface.IMAGENET,
-        file,
-    )
-
-
-MODELS = {
-    "imagenet_fourier": _imagenet(
-        "fourier", "imagenet_fourier_position_encoding.pystate"
-    ),
-    "imagenet_learned": _imagenet(
-        "learned", "imagenet_learned_position_encoding.pystate"
-    ),
-    "imagenet_conv": _imagenet("conv", "imagenet_conv_preprocessing.pystate"),
-    "byte_mlm": Model(
-        functools.partial(masked_lm.get_config, "bytes"),
-        deepmind.MASKED_LM,
-        huggingface.MASKED_LM,
-        "language_perceiver_io_bytes.pickle",
-    ),
-    "optical_flow": Model(
-        functools.partial(optical_flow.get_config, "autoflow"),
-        deepmind.OPTICAL_FLOW,
-        huggingface.OPTICAL_FLOW,
-        "optical_flow_checkpoint.pystate",
-    ),
-}
+MODELS = released.find()
 DEEPMIND_URL = "https://storage.googleapis.com/perceiver_io/"
 # Computed in float32, as the released weights were tested; see experiments.predict.
 PRECISION = "params=float32,compute=float32,output=float32"
@@ -96,32 +55,77 @@ def load_config() -> config_dict.ConfigDict | None:
     if not _FROM.value or not _OUT.value:
         raise app.UsageError("Say --from=WHAT and --out=FOLDER.")
     if _TO.value == "huggingface":
-        return None  # the checkpoint has its own
+        if _MODEL.value:
+            raise app.UsageError("--model is for files: a checkpoint says what it is.")
+        return None  # the checkpoint has its own config
     return config_of(pathlib.Path(_FROM.value), _MODEL.value)
+
+
+# What is converted.
+
+
+def released_config(model: Released) -> config_dict.ConfigDict:
+    """Returns our config of a released model."""
+    file, _, variant = model.config.partition(":")
+    module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+    return module.get_config(variant)
 
 
 def config_of(source: pathlib.Path, name: str | None) -> config_dict.ConfigDict:
     """Returns our config of a file of weights or a Hugging Face folder.
 
+    Raises:
+      FileNotFoundError, ValueError: as `identify`; or config.json has values that no
+        released model has.
+    """
+    model, theirs = identify(source, name)
+    config = released_config(model)
+    config.precision = PRECISION
+    if theirs is None:
+        return config
+    path = source / "config.json"
+    try:
+        fields = huggingface_config.from_config(theirs, model)
+    except ValueError as error:
+        raise ValueError(f"{path} has {error}") from error
+    try:
+        config.update_from_flattened_dict(fields)
+    except TypeError as error:
+        raise ValueError(f"{path} does not fit {model.config}: {error}") from error
+    return config
+
+
+def identify(
+    source: pathlib.Path, name: str | None
+) -> tuple[Released, dict[str, Any] | None]:
+    """Returns which model a source is of, and its config.json where it has one.
+
     Args:
-      source: what to convert.
+      source: a file of weights or a Hugging Face folder.
       name: one of MODELS; a folder says so itself.
 
     Raises:
-      ValueError: no name, or another one than the folder says.
+      FileNotFoundError: there is nothing, or a folder of something else.
+      ValueError: no name, or another one than the folder says; or config.json is
+        damaged or of a model that is not known here.
     """
-    fields: dict[str, Any] = {}
-    if source.is_dir():
-        found, fields = huggingface_config.from_config(_read_config(source))
-        if name not in (None, found):
-            raise ValueError(f"{source} is of {found}, not of --model={name}.")
-        name = found
-    if name is None:
-        raise ValueError(f"Say --model=NAME, one of {', '.join(MODELS)}.")
-    config = MODELS[name].get_config()
-    config.precision = PRECISION
-    config.update_from_flattened_dict(fields)
-    return config
+    if not source.exists():
+        raise FileNotFoundError(f"There is no file {source}, nor a folder.")
+    if not source.is_dir():
+        if name is None:
+            raise ValueError(
+                f"{source} does not say what it is of: say --model=NAME, one of "
+                f"{', '.join(MODELS)}."
+            )
+        return MODELS[name], None
+    theirs = _read_config(source)
+    try:
+        model = huggingface_config.identify(theirs, MODELS.values())
+    except ValueError as error:
+        raise ValueError(f"{source / 'config.json'} has {error}") from error
+    if name not in (None, model.name):
+        raise ValueError(f"{source} is of {model.name}, not of --model={name}.")
+    return model, theirs
 
 
 def _read_config(folder: pathlib.Path) -> dict[str, Any]:
@@ -131,32 +135,18 @@ def _read_config(folder: pathlib.Path) -> dict[str, Any]:
             f"{folder} has no config.json: it is no Hugging Face folder. A workdir of "
             "ours is converted with --to=huggingface."
         )
-    return json.loads(path.read_text())
+    return files.read_json(path)
 
 
-def name_of(config: config_dict.ConfigDict) -> str:
-    """Returns which released model a config is a relative of."""
-    if config.task == "imagenet":
-        stems = {"pixels": "fourier", "pointwise": "learned", "conv": "conv"}
-        kind = stems.get(config.model.stem, config.model.stem)
-        name = f"imagenet_{kind}"
-    else:
-        name = {"masked_lm": "byte_mlm"}.get(config.task, config.task)
-    if name not in MODELS:
-        raise ValueError(
-            f"Hugging Face has no model like task='{config.task}' with this config; "
-            f"known are {', '.join(MODELS)}."
-        )
-    return name
+# The arrays of a model.
 
 
 def expected_shapes(config: config_dict.ConfigDict) -> dict[str, dict]:
     """Returns {"params": {path: shape}, "model_state": ...} of the config's model."""
-    predictor = build.make_predictor(config)
-    forward = make_forward(predictor.forward, parse_policy(config.precision))
-    params, state = jax.eval_shape(
-        lambda: forward.init(jax.random.key(0), predictor.example, True)
-    )
+    model = build.make_model(config)
+    forward = make_forward(model.forward, parse_policy(config.precision))
+    init = functools.partial(forward.init, is_training=True)
+    params, state = jax.eval_shape(init, jax.random.key(0), model.batch(1))
     return {"params": _shapes(params), "model_state": _shapes(state)}
 
 
@@ -168,30 +158,8 @@ def _shapes(tree: rules.Tree) -> dict[str, tuple[int, ...]]:
     }
 
 
-def check_shapes(
-    found: rules.Arrays, expected: Mapping[str, Mapping], where: str
-) -> None:
-    """Raises ValueError naming every array that is missing, too many or misshapen."""
-    wanted = {**expected["params"], **expected["model_state"]}
-    lines = []
-    for path in sorted(wanted.keys() | found.keys()):
-        if path not in found:
-            lines.append(f"  {path}: missing, of shape {wanted[path]}")
-        elif path not in wanted:
-            lines.append(f"  {path}: not in the model, of shape {found[path].shape}")
-        elif found[path].shape != wanted[path]:
-            shape = found[path].shape
-            lines.append(f"  {path}: {shape} in the file, {wanted[path]} in the model")
-    if lines:
-        raise ValueError(
-            f"{where} holds another model than the config says. Choose another --model "
-            f"or set --config.model fields. {len(lines)} arrays differ:\n"
-            + "\n".join(lines)
-        )
-
-
 def read(
-    source: pathlib.Path, config: config_dict.ConfigDict
+    source: pathlib.Path, model: Released
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Returns the arrays by our paths, and what the checkpoint says of its source.
 
@@ -199,71 +167,115 @@ def read(
       FileNotFoundError: there is nothing to read.
       ValueError: it is damaged, unsafe, not finite, or of another model.
     """
-    model = MODELS[name_of(config)]
     if source.is_dir():
-        path, form = source / "model.safetensors", "Hugging Face"
+        path = files.find_safetensors(source)
         theirs = files.read_safetensors(path)
-        files.check_finite(theirs, path)
-        arrays = huggingface.from_arrays(theirs, model.huggingface)
-        about = {"licence": "see the model card of the folder"}
-    else:
-        path, form = source, "DeepMind"
-        trees = files.read_deepmind(path)
-        theirs = {
-            k: x for tree in trees.values() for k, x in rules.flatten(tree).items()
-        }
-        files.check_finite(theirs, path)
-        arrays = rules.to_ours(theirs, model.deepmind)
         about = {
+            "format": "Hugging Face",
+            "licence": "see the model card of the folder",
+        }
+        table, convert = model.huggingface.rules, huggingface.from_arrays
+    else:
+        path = source
+        trees = files.read_deepmind(path).values()
+        theirs = {name: x for tree in trees for name, x in rules.flatten(tree).items()}
+        about = {
+            "format": "DeepMind",
             "licence": "CC-BY-4.0, where the file is DeepMind's",
             "url": DEEPMIND_URL + model.file,
         }
-    return arrays, {
-        "format": form,
-        "file": str(path.absolute()),
-        "sha256": files.sha256(path),
-        **about,
-    }
+        table, convert = model.deepmind, rules.to_ours
+    files.check_finite(theirs, path)
+    try:
+        arrays = convert(theirs, table)
+    except ValueError as error:
+        hint = "" if source.is_dir() else " Choose another --model."
+        raise ValueError(f"{path} is not of {model.name}.{hint} {error}") from error
+    about |= {"file": str(path.absolute()), "sha256": files.sha256(path)}
+    return arrays, about
+
+
+def class_names(
+    model: Released, theirs: Mapping[str, Any] | None, config: config_dict.ConfigDict
+) -> dict[str, Sequence[str]]:
+    """Returns the names of a model's classes by output, none where nobody says them."""
+    if model.classes is None:
+        return {}
+    output, field, names = model.classes
+    if theirs is not None:
+        names = huggingface_config.class_names(theirs)
+    return {output: names} if len(names) == config.data[field] else {}
+
+
+# The two directions.
 
 
 def to_checkpoint(
-    source: pathlib.Path, config: config_dict.ConfigDict, out: pathlib.Path
+    source: pathlib.Path,
+    config: config_dict.ConfigDict,
+    out: pathlib.Path,
+    name: str | None = None,
 ) -> None:
-    """Writes a checkpoint that programs take as --workdir."""
-    if (out / "checkpoints").exists():
-        raise ValueError(f"{out} has checkpoints already: choose another --out.")
-    arrays, about_source = read(source, config)
+    """Writes a checkpoint that programs take as --workdir.
+
+    Args:
+      source: a file of weights or a Hugging Face folder.
+      config: of the checkpoint: `config_of` the same, perhaps with other sizes.
+      out: the folder to make.
+      name: one of MODELS; a folder says so itself.
+
+    Raises:
+      FileNotFoundError, ValueError: as `identify` and `read`; or something is in the
+        way. Nothing is written then.
+    """
+    _check_free(out)
+    model, theirs = identify(source, name)
+    arrays, about_source = read(source, model)
     expected = expected_shapes(config)
-    check_shapes(arrays, expected, str(source))
-    vocabulary = build.make_predictor(config).vocabulary
+    wanted = expected["params"] | expected["model_state"]
+    rules.check_shapes(arrays, wanted, str(source))
     variables = {
         kind: rules.unflatten({path: arrays[path] for path in shapes})
         for kind, shapes in expected.items()
     }
-    about = checkpoint.describe(
-        config.task, None, json.loads(config.to_json()), "", vocabulary
-    )
+    names = class_names(model, theirs, config)
+    identity = Identity(model.vocabulary, names)
+    about = checkpoint.describe(config.task, identity, json.loads(config.to_json()))
     checkpoints = checkpoint.Checkpoints(out)
     checkpoints.save(0, variables, None, about | {"source": about_source})
     checkpoints.close()
     count = sum(x.size for x in rules.flatten(variables["params"]).values())
-    print(f"{out}: {name_of(config)}, {count:,} parameters in {len(arrays)} arrays")
+    print(f"{out}: {model.name}, {count:,} parameters in {len(arrays)} arrays")
 
 
-def to_huggingface(source: pathlib.Path, out: pathlib.Path) -> None:
-    """Writes a folder that transformers' from_pretrained loads."""
-    variables, about, folder = checkpoint.load_variables(source, restore.STEP.value)
-    config = config_dict.ConfigDict(about["config"])
-    name = name_of(config)
+def to_huggingface(
+    source: pathlib.Path, out: pathlib.Path, step: str = "latest"
+) -> None:
+    """Writes a folder that transformers' from_pretrained loads.
+
+    Args:
+      source: a workdir or checkpoint of ours.
+      out: the folder to make.
+      step: of a workdir: "latest", "best" or a number.
+
+    Raises:
+      FileNotFoundError: there is no such checkpoint.
+      ValueError: transformers has no such model; or something is in the way.
+    """
+    _check_free(out)
+    variables, about, folder = checkpoint.load_variables(source, step)
+    config = config_dict.ConfigDict(restore.tuples(about["config"]))
+    model = released.like(config)
     arrays = {
         path: x
         for tree in variables.values()
         for path, x in rules.flatten(tree).items()
     }
-    channels = arrays["encoder/cross_attention/input_norm/scale"].shape[-1]
-    num_classes = config.data.num_classes if config.task == "imagenet" else 0
     theirs, differs = huggingface_config.to_config(
-        name, restore.tuples(config.model.to_dict()), num_classes, channels
+        model,
+        config.model.to_dict(),
+        arrays["encoder/cross_attention/input_norm/scale"].shape[-1],
+        *_classes_of(model, config, about),
     )
     for field in differs:
         logger.warning(
@@ -273,15 +285,35 @@ def to_huggingface(source: pathlib.Path, out: pathlib.Path) -> None:
             config.model[field],
         )
     out.mkdir(parents=True, exist_ok=True)
-    state = huggingface.to_arrays(arrays, MODELS[name].huggingface)
+    state = huggingface.to_arrays(arrays, model.huggingface.rules)
     metadata = {"format": "pt", "source": str(folder)}
     safetensors.numpy.save_file(
-        {path: np.ascontiguousarray(x) for path, x in state.items()},
-        out / "model.safetensors",
+        {path: np.asarray(x, order="C") for path, x in state.items()},
+        out / files.SAFETENSORS,
         metadata,
     )
     (out / "config.json").write_text(json.dumps(theirs, indent=2) + "\n")
-    print(f"{out}: {huggingface_config.ARCHITECTURES[name]}, {len(state)} arrays")
+    print(f"{out}: {model.huggingface.architecture}, {len(state)} arrays")
+
+
+def _classes_of(
+    model: Released, config: config_dict.ConfigDict, about: Mapping[str, Any]
+) -> tuple[int, Sequence[str]]:
+    """The number of a checkpoint's classes, and their names where it has them."""
+    if model.classes is None:
+        return 0, ()
+    output, field, _ = model.classes
+    names = checkpoint.identity_of(about).class_names.get(output, ())
+    return config.data[field], names
+
+
+def _check_free(out: pathlib.Path) -> None:
+    """Raises ValueError unless nothing is lost by writing into a folder."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out={out} is a file: name a folder to make.")
+    for name in ("checkpoints", "config.json", files.SAFETENSORS):
+        if (out / name).exists():
+            raise ValueError(f"{out} has {name} already: choose another --out.")
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -293,13 +325,13 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 def main(argv: Sequence[str]) -> None:
     """Converts."""
-    restore.no_arguments(argv[1:])
+    del argv
     source, out = pathlib.Path(_FROM.value or ""), pathlib.Path(_OUT.value or "")
     if _TO.value == "huggingface":
-        to_huggingface(source, out)
+        to_huggingface(source, out, restore.STEP.value)
     else:
-        to_checkpoint(source, flags.FLAGS["config"].value, out)
+        to_checkpoint(source, flags.FLAGS["config"].value, out, _MODEL.value)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    program.run(main, parse)

@@ -1,10 +1,10 @@
-r"""Prepares a TFDS dataset in array_record format, without TensorFlow.
+"""Prepares a TFDS dataset in array_record format, without TensorFlow.
 
-    python scripts/prepare_tfds.py --name=imagenet2012 --data_dir=DATA --manual_dir=TARS
-    python scripts/prepare_tfds.py --name=glue/cola --data_dir=DATA
+    python -m scripts.prepare_tfds --name=cifar10 --data_dir=DATA
 
-ImageNet's two archives, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, must be
-downloaded by hand (image-net.org) into TARS. Most other datasets download themselves.
+Most datasets download themselves. Where the archives must be downloaded by hand, TFDS's
+page of the dataset says so: put them into a folder and name it with --manual_dir. The
+configs in configs/ have the command for their data.
 """
 
 import glob
@@ -13,11 +13,14 @@ import importlib.util
 import io
 import os
 import types
+from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
-import tensorflow_datasets.text  # noqa: F401  makes glue, c4 and others known
-from absl import app, flags
+import tensorflow_datasets.text  # noqa: F401  makes datasets of text known
+from absl import flags
 from PIL import Image
+
+from experiments import program
 
 _NAME = flags.DEFINE_string("name", None, "TFDS dataset.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where to write; None: TFDS's own.")
@@ -34,8 +37,8 @@ def _rgb_jpeg(encoded: bytes) -> bytes:
 def _stand_in_for_tensorflow() -> None:
     """Gives dataset builders the few things that they want from missing packages.
 
-    They open and find files through `tf.io.gfile`, and ImageNet's builder converts
-    its 22 CMYK files and its one PNG through TensorFlow.
+    They open and find files through `tf.io.gfile`, and convert CMYK and PNG files that
+    stand among JPEGs through TensorFlow.
     """
     gfile = types.SimpleNamespace(
         GFile=open,
@@ -53,9 +56,8 @@ def _stand_in_for_tensorflow() -> None:
     tfds.core.utils.png_to_jpeg = _rgb_jpeg
 
 
-def main(argv: list[str]) -> None:
+def main(_: Sequence[str]) -> None:
     """Downloads, converts and lists the splits."""
-    del argv
     if importlib.util.find_spec("tensorflow") is None:
         _stand_in_for_tensorflow()
     # TFDS 4.9 imports this backport, but does not require it.
@@ -75,4 +77,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

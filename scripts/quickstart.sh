@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a clean checkout to a trained, evaluated and pictured model, in minutes on a CPU.
-# Needs only Python 3.11; the first run installs the rest into .venv.
+# Needs only Python 3.11, 3.12 or 3.13, the newest found or the one that the variable
+# PYTHON names; the first run installs the rest into .venv.
 #
 #     scripts/quickstart.sh [WORKDIR]    # report/digits by default
 #
@@ -12,13 +13,8 @@ workdir=${1:-$root/report/digits}
 cd "$root"
 
 source scripts/install.sh
-install run
+install all
 SECONDS=0
-# Where scripts/test.sh has installed libtpu, JAX would look for a TPU.
-if ! compgen -G "/dev/nvidia[0-9]*" && ! compgen -G "/dev/accel*" &&
-  ! compgen -G "/dev/vfio/[0-9]*"; then
-  export JAX_PLATFORMS=${JAX_PLATFORMS:-cpu}
-fi >/dev/null
 
 python=.venv/bin/python
 $python -m experiments.train --config=configs/digits.py --workdir="$workdir"

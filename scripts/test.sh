@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Lint, types and tests, in .venv, which the first run makes. Needs only Python 3.11.
+# Lint, types and tests, in .venv, which the first run makes. Needs only Python 3.11,
+# 3.12 or 3.13.
 #
 #     scripts/test.sh
-#     scripts/test.sh tests/test_cost.py -k scan    # arguments go to pytest
+#     scripts/test.sh tests/engine -k scan     # arguments go to pytest
+#     PYTHON=python3.12 scripts/test.sh        # not the newest Python found
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,4 +1,4 @@
-"""Small models with known outputs, in the released architectures (tests/data)."""
+"""Small models with known outputs, in the released architectures (tests/fixtures)."""
 
 import json
 import pathlib
@@ -14,7 +14,7 @@ from scripts import convert_pretrained
 DATA = pathlib.Path(__file__).parent / "fixtures"
 FLOAT32 = parse_policy("params=float32,compute=float32,output=float32")
 
-# Our model name: the oracle's name in tests/data.
+# Our model name: the oracle's name in tests/fixtures.
 DEEPMIND = {
     "imagenet_fourier": "imagenet_fourier",
     "imagenet_learned": "imagenet_learned",
@@ -73,12 +73,14 @@ def small_fields(name):
     if name.startswith("imagenet"):
         fields["data.num_classes"] = released["num_classes"]
         fields["data.image_size"] = tuple(size.tolist())
+    if name == "byte_mlm":
+        fields["data.length"] = released["sequence_length"]
     return fields
 
 
 def small_config(name):
     """Our config of DeepMind's small model."""
-    config = convert_pretrained.MODELS[name].get_config()
+    config = convert_pretrained.released_config(convert_pretrained.MODELS[name])
     config.precision = convert_pretrained.PRECISION
     config.update_from_flattened_dict(small_fields(name))
     return config
@@ -97,8 +99,7 @@ def load(path):
 
 def run(config, arrays, batch):
     """The model's output for {path: array}."""
-    predictor = build.make_predictor(config)
-    forward = make_forward(predictor.forward, FLOAT32)
+    forward = make_forward(build.make_model(config).forward, FLOAT32)
     shapes = convert_pretrained.expected_shapes(config)
     params, state = (
         rules.unflatten({path: arrays[path] for path in shapes[kind]})
@@ -107,6 +108,14 @@ def run(config, arrays, batch):
     with jax.default_matmul_precision("highest"):
         apply = jax.jit(forward.apply, static_argnums=4)
         return np.asarray(apply(params, state, None, batch, False)[0])
+
+
+def assert_same(found, expected):
+    """Two {path: array} to the bit."""
+    assert found.keys() == expected.keys()
+    for path, array in found.items():
+        assert array.dtype == expected[path].dtype, path
+        np.testing.assert_array_equal(array, expected[path], err_msg=path)
 
 
 def relative_error(found, expected):
@@ -136,3 +145,22 @@ def released_shapes(name):
         for listed in names
         for module, leaf, shape in read_list(listed)
     }
+
+
+def check_names(listed, deepmind, huggingface):
+    """Two tables of a model against the list of its names in both worlds."""
+    lines = (DATA / "huggingface_names.tsv").read_text().splitlines()
+    expected = {}
+    for row in (line.split("\t") for line in lines if not line.startswith("#")):
+        if row[0] == listed:
+            key = row[3][1:] if row[3].startswith("!") else f"perceiver.{row[3]}"
+            expected[f"{row[1]}/{row[2]}"] = key
+    assert len(expected) > 70
+    by_ours = {rule.ours: rule for rule in huggingface}
+    found = {
+        rule.their_path(layer): by_ours[rule.ours].their_path(layer)
+        for rule in deepmind
+        if rule.ours in by_ours
+        for layer in range(2)
+    }
+    assert {path: found[path] for path in expected} == expected

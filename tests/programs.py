@@ -1,6 +1,7 @@
 """Runs the programs as a user does: in a process of their own."""
 
 import fcntl
+import json
 import os
 import pathlib
 import re
@@ -19,7 +20,6 @@ MINI = (
     "--config=configs/digits.py",
     "--config.batch_size=16",
     "--config.eval_batch_size=120",
-    "--config.epochs=0.0",
     "--config.model.num_bands=64",
     "--config.model.max_resolution=(224,224)",
     "--config.model.num_latents=4",
@@ -100,6 +100,19 @@ def train_once(
     return workdir
 
 
+def train(*flags: str, fails: bool = False, devices: int = 1) -> str:
+    """What `experiments.train` says."""
+    done = run("experiments.train", *flags, fails=fails, devices=devices)
+    return done.stdout + done.stderr
+
+
+def evaluate(workdir: pathlib.Path, *flags: str, devices: int = 1) -> dict:
+    """What `experiments.evaluate` finds."""
+    flags = (f"--workdir={workdir}", *flags)
+    done = run("experiments.evaluate", *flags, devices=devices)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def free_port() -> int:
     """A port that nothing listens on."""
     with socket.socket() as probe:
@@ -107,12 +120,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def numbers(workdir: pathlib.Path) -> dict[tuple[int, str], float]:
-    """All that a run measured, without how fast it went."""
-    timing = ("step", "steps_per_second", "data_wait")
-    return {
-        (row["step"], name): value
+def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
+    """All rows that a run measured, in order, without how fast it went."""
+    timing = ("steps_per_second", "data_wait")
+    return [
+        {name: value for name, value in row.items() if name not in timing}
         for row in read_metrics(workdir)
-        for name, value in row.items()
-        if name not in timing
-    }
+    ]

@@ -16,7 +16,7 @@ from experiments.glue import python_docs_tasks
 from experiments.masked_lm.data import make_tokenizer
 from perceiver_jax.data import loader
 from perceiver_jax.data.sources import Example, Source
-from perceiver_jax.data.text import glue, labelled, tokenizer
+from perceiver_jax.data.text import glue, glue_data, labelled, tokenizer
 from perceiver_jax.engine import sharding
 
 
@@ -90,13 +90,13 @@ def _glue(data, name, open_split: Callable[..., Source]) -> TextTask:
 
 
 def _tfds(data, name) -> TextTask:
-    return _glue(data, name, glue.tfds_source)
+    return _glue(data, name, glue_data.tfds_source)
 
 
 def _tsv(data, name) -> TextTask:
     if not data.dir:
         raise ValueError("data.source='tsv' needs --config.data.dir=FOLDER.")
-    return _glue(data, name, glue.tsv_source)
+    return _glue(data, name, glue_data.tsv_source)
 
 
 def _files(data, name) -> TextTask:

@@ -15,6 +15,7 @@ RANGES = {
     "data.source": OneOf(("tfds", "tsv", "files", "python_docs")),
     "data.num_classes": Each(SIZE, example=(2,)),
     "data.length": COUNT,
+    "model.kind": OneOf(("perceiver", "transformer")),
     "model.vocab_size": COUNT,
     "model.max_length": COUNT,
     "model.input_channels": COUNT,

@@ -25,7 +25,7 @@ def make_model(config: config_dict.ConfigDict) -> Model:
         classes, or there is nothing where the answer should be read from.
     """
     text_model.check_length(config)
-    if config.model.readout == "query" and not config.model.num_latents:
+    if config.model.readout == "query" and config.model.kind == "transformer":
         raise ValueError(
             "model.readout='query' needs latents to query; a Transformer reads from "
             "its first token: use 'shared_token' or 'task_tokens'."
@@ -69,7 +69,7 @@ class Forward:
             # To the token before the text, which is the same for all, its own part.
             table = self._task_table("task_tokens")
             inputs = inputs.at[:, 0].add(table[batch["task"]])
-        if not model.num_latents:
+        if model.kind == "transformer":
             outputs = make_transformer(model)(inputs, valid, is_training)
         else:
             if model.readout == "query":

@@ -13,7 +13,7 @@ from absl import app, flags
 from experiments import build, restore
 from experiments.glue import task as text_tasks
 from experiments.glue.data import load_tasks
-from perceiver_jax.data.text import glue
+from perceiver_jax.data.text import glue, glue_data
 from perceiver_jax.engine import checkpoint
 from perceiver_jax.engine.evaluation import Evaluator
 from perceiver_jax.engine.forward import make_forward, parse_policy
@@ -39,7 +39,7 @@ def main(restored: restore.Restored, _: Sequence[str]) -> None:
             about.test_splits, text_task.held_out.items()
         ):
             found = evaluator.predictions(name, restored.variables)
-            path = glue.write_predictions(
+            path = glue_data.write_predictions(
                 _OUT.value,
                 about,
                 split,

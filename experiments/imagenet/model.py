@@ -1,7 +1,6 @@
 """The image classifier that a config's `model` describes."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -36,10 +35,9 @@ def make_forward(
     model: config_dict.ConfigDict, num_classes: int, bn_axis: str | None
 ) -> Callable[[Batch, bool], jax.Array]:
     """Returns the Haiku function (batch, is_training) -> logits [B, classes]."""
-    make_inputs = _image_inputs(model, bn_axis)
 
     def forward(batch: Batch, is_training: bool) -> jax.Array:
-        inputs = make_inputs()(batch["images"], is_training)
+        inputs = make_inputs(model, bn_axis)(batch["images"], is_training)
         head: perceiver.Head
         if model.head == "mean":
             head, queries = perceiver.MeanPool(num_classes), None
@@ -52,37 +50,49 @@ def make_forward(
     return forward
 
 
-def _image_inputs(
+def make_inputs(
     model: config_dict.ConfigDict, bn_axis: str | None
-) -> Callable[[], adapters.ImageInputs]:
-    stems: dict[str, Callable | None] = {
-        "pixels": None,
-        "pointwise": functools.partial(adapters.Pointwise, model.stem_channels),
-        "conv": functools.partial(
-            adapters.ConvStem,
-            model.stem_channels,
-            bn_axis,
-            model.stem_padding == "same",
+) -> adapters.ImageInputs:
+    """Makes the input adapter, inside a Haiku function."""
+    makers: dict[str, Callable[[], adapters.Position]] = {
+        "fourier": lambda: position.FourierPosition(
+            model.num_bands, model.max_resolution
         ),
-        "patches": functools.partial(
-            adapters.Patches, model.patch_size, model.stem_channels
-        ),
-    }
-    positions: dict[str, Callable] = {
-        "fourier": functools.partial(
-            position.FourierPosition, model.num_bands, tuple(model.max_resolution)
-        ),
-        "learned": functools.partial(
-            position.LearnedPosition,
-            tuple(model.max_resolution),
+        "learned": lambda: position.LearnedPosition(
+            model.max_resolution,
             model.position_channels,
             model.position_init_scale,
             model.position_projection,
         ),
     }
-    return functools.partial(
-        adapters.ImageInputs,
-        [positions[word] for word in model.positions],
-        stems[model.stem],
+    return adapters.ImageInputs(
+        [makers[word] for word in model.positions],
+        stem_maker(model, bn_axis),
         PERMUTATION_SEED if model.permute else None,
     )
+
+
+def stem_maker(
+    model: config_dict.ConfigDict, bn_axis: str | None = None
+) -> Callable[[], adapters.Stem] | None:
+    """Returns what makes the stem; None where inputs are the pixels themselves."""
+    makers: dict[str, Callable[[], adapters.Stem] | None] = {
+        "pixels": None,
+        "pointwise": lambda: adapters.Pointwise(model.stem_channels),
+        "conv": lambda: adapters.ConvStem(
+            model.stem_channels, bn_axis, model.stem_padding == "same"
+        ),
+        "patches": lambda: adapters.Patches(model.patch_size, model.stem_channels),
+    }
+    return makers[model.stem]
+
+
+def lay_out(
+    model: config_dict.ConfigDict, maps: np.ndarray, image_size: Sequence[int]
+) -> np.ndarray:
+    """Lays numbers of the inputs [..., M] out as [..., H, W], where they come from."""
+    height, width = adapters.grid_shape(stem_maker(model), image_size)
+    if model.permute:
+        shuffled, maps = maps, np.empty_like(maps)
+        maps[..., adapters.permutation(height * width, PERMUTATION_SEED)] = shuffled
+    return maps.reshape(*maps.shape[:-1], height, width)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.special
 from matplotlib.figure import Figure
 
 from experiments import drawing, predicting
+from experiments.imagenet import model as image_model
 from experiments.imagenet.task import CLASSES
 from experiments.predicting import Apply, Folder, Item, Record
 from perceiver_jax.data.image import decoding, transforms
@@ -85,10 +87,10 @@ class Predictor(predicting.Predictor):
         """See the base class."""
         pixels, batch = self._crop(item.data)
         maps = {name: np.asarray(found)[0] for name, found in look(batch).items()}
-        encoder = drawing.image_grid(
+        encoder = image_model.lay_out(
             self.config.model, maps[drawing.ENCODER].mean(0), pixels.shape[:2]
         )
-        arrays = {"encoder": encoder}
+        arrays: dict[str, Any] = {"encoder": encoder}
         shown, titles = [encoder.mean(0)], ["mean of all latents"]
         if drawing.DECODER in maps:
             decoder = maps[drawing.DECODER].mean(0)  # [O, N]

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from experiments import drawing, restore
 from experiments.drawing import ENCODER, save, show_image
+from experiments.imagenet import model as image_model
 from experiments.imagenet.task import CLASSES
 from experiments.reporting import Curve, Report, Section, curves_section
 from perceiver_jax.engine import evaluation
@@ -143,16 +144,16 @@ def encoder_maps(
     variables = restored.whole_variables
     # One by one: a map of an ImageNet model has 26 million entries.
     maps = np.concatenate(
-        [np.mean(see(variables, {"images": x[None]})[ENCODER], axis=1) for x in images]
+        [np.mean(see(*variables, {"images": x[None]})[ENCODER], axis=1) for x in images]
     )
-    model = restored.config.model
-    return drawing.image_grid(model, maps, images.shape[1:3])
+    return image_model.lay_out(restored.config.model, maps, images.shape[1:3])
 
 
 def make_report(restored: restore.Restored, folder: pathlib.Path) -> Report:
     """Writes the pictures into the folder."""
     task, forward = restored.make_task()
-    names = task.identity.class_names[CLASSES]
+    num_classes = restored.config.data.num_classes
+    names = task.identity.class_names[CLASSES] or list(map(str, range(num_classes)))
     found = evaluation.Evaluator(task, forward, restored.parallel)(restored.variables)
     label, predicted = (found.predictions["test"][k] for k in ("label", "predicted"))
     first = range(min(NUM_EXAMPLES, len(label)))

@@ -3,6 +3,7 @@
 from ml_collections import config_dict
 
 from experiments.imagenet import outputs
+from experiments.imagenet.class_names import readable
 from experiments.imagenet.data import eval_loader, load_splits, train_loader
 from experiments.imagenet.model import make_model
 from perceiver_jax.engine.task import Evaluation, Identity, Task
@@ -25,5 +26,5 @@ def make_task(config: config_dict.ConfigDict) -> Task:
             )
         },
         score=lambda numbers: numbers["test/top1"],
-        identity=Identity(class_names={CLASSES: splits.class_names}),
+        identity=Identity(class_names={CLASSES: readable(splits.class_names)}),
     )

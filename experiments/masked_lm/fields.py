@@ -11,6 +11,7 @@ RANGES = {
     "data.masking": OneOf(("words", "tokens")),
     "data.mask_rate": Number(0, 1, open_low=True, open_high=True),
     "data.num_workers": SIZE,
+    "model.kind": OneOf(("perceiver", "transformer")),
     "model.vocab_size": COUNT,
     "model.max_length": COUNT,
     "model.input_channels": COUNT,

@@ -59,7 +59,7 @@ class Forward:
         valid = batch["token_mask"].astype(bool)
         embedding = make_embedding(model)
         inputs = embedding(tokens)
-        if not model.num_latents:
+        if model.kind == "transformer":
             outputs = make_transformer(model)(inputs, valid, is_training)
             return embedding.logits(outputs)
         queries = make_queries(model)()

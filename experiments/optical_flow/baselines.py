@@ -13,10 +13,12 @@ import jax
 import numpy as np
 
 from experiments import restore
-from experiments.optical_flow import task as optical_flow
+from experiments.optical_flow import outputs
 from perceiver_jax.data.flow import pairs
 from perceiver_jax.engine import evaluation, metrics
 from perceiver_jax.engine.task import Batch
+
+UNTOLD = ("loss", "damaged", "left_out")  # "loss" is "epe", the others are the data's
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]  # grey frames -> flow [H, W, 2]
 
@@ -59,29 +61,34 @@ METHODS: dict[str, Method] = {
 
 
 def evaluate(method: Method, batches: Iterable[Batch]) -> dict[str, float]:
-    """Returns a method's metrics, those of optical_flow.measure."""
-    measure = jax.jit(
-        lambda flow, batch: metrics.sums(optical_flow.measure(flow, batch))
-    )
+    """Returns a method's metrics, those of outputs.measure."""
     mean = metrics.Mean()
     for batch in batches:
         frames = pairs.denormalize(batch["frames"])
         grey = [[cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in pair] for pair in frames]
         flow = np.stack([method(*pair) for pair in grey])
-        mean.add(jax.device_get(measure(flow, batch)))
+        mean.add(jax.device_get(_sums(flow, batch)))
     return mean.result()
 
 
-def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
-    restore.no_arguments(arguments)
+@jax.jit
+def _sums(flow: jax.Array, batch: Batch) -> metrics.Sums:
+    return metrics.sums(outputs.measure(flow, batch))
+
+
+def main(restored: restore.Restored, _: Sequence[str] = ()) -> None:
+    if restored.config.task != "optical_flow":
+        raise ValueError(
+            f"{restored.folder} is of task '{restored.config.task}', not of flow."
+        )
     task, forward = restored.make_task()
-    if task.name != "optical_flow":
-        raise ValueError(f"{restored.folder} is of task '{task.name}', not of flow.")
-    found = evaluation.make_evaluate(task, forward, restored.parallel)(
-        restored.variables
-    ).metrics
-    for name, batches in task.eval_data.items():
-        rows = {title: evaluate(m, batches()) for title, m in METHODS.items()}
+    evaluator = evaluation.Evaluator(task, forward, restored.parallel)
+    found = evaluator(restored.variables).metrics
+    for name, held_out in task.evaluations.items():
+        rows = {
+            title: evaluate(method, held_out.batches())
+            for title, method in METHODS.items()
+        }
         prefix = f"{name}/"
         rows["this model"] = {
             key.removeprefix(prefix): value
@@ -93,7 +100,7 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
 
 def print_table(name: str, rows: Mapping[str, Mapping[str, float]]) -> None:
     """Prints errors in pixels, and shares of pixels in percent."""
-    columns = [key for key in rows["this model"] if key not in ("loss", "damaged")]
+    columns = [key for key in rows["this model"] if key not in UNTOLD]
     print(f"\n{name:20} " + " ".join(f"{column:>13}" for column in columns))
     for title, row in rows.items():
         cells = []

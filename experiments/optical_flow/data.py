@@ -1,73 +1,28 @@
-"""The pairs of frames that a config's `data` describes."""
+"""The pairs of frames that a config's `data` describes.
+
+pair -> {"frames" [2, H, W, 3], "flow" [H, W, 2], "valid", "damaged" [H, W]} and, where
+it is known, "occluded" [H, W]
+"""
 
 import collections
+import dataclasses
+import itertools
 import pathlib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ml_collections import config_dict
 
-from experiments.checks import check_known, check_size
+from experiments.checks import check_known
 from perceiver_jax.data import loader, sources
-from perceiver_jax.data.flow import datasets, photos, rendering
-from perceiver_jax.data.sources import Source
+from perceiver_jax.data.flow import datasets, pair_files, pairs, photos, rendering
+from perceiver_jax.data.sources import Example, Source
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.task import Batch
 
 # Of rendered pairs to train on, to test on, and of photos that only the camera moves.
 _SEEDS = {"rendered": 0, "rendered_test": 1, "moved_photos": 2}
 TEST_PAIRS = 200  # of a rendered set that is evaluated
-
-
-class Phase(NamedTuple):
-    """A part of training: a row of data.phases.
-
-    Attributes:
-      until: share of all steps at which it ends.
-      strength: of augmentation; at 0, parts are only cut out.
-      both_ways: every pair comes forward and reversed, in the same batch.
-      weights: of the datasets of data.train.
-    """
-
-    until: float
-    strength: float
-    both_ways: bool
-    weights: tuple[float, ...]
-
-
-def load_phases(data: config_dict.ConfigDict) -> list[Phase]:
-    """Returns the rows of data.phases.
-
-    Raises:
-      ValueError: they are no curriculum.
-    """
-    phases = [_phase(row, len(data.train)) for row in data.phases]
-    ends = [phase.until for phase in phases]
-    if ends != sorted(set(ends)) or not ends or ends[0] <= 0 or ends[-1] != 1:
-        raise ValueError(
-            f"data.phases end at {ends}: shares of training must rise, the last to 1."
-        )
-    return phases
-
-
-def _phase(row: Any, num_datasets: int) -> Phase:
-    try:
-        until, strength, both_ways, weights = row
-        phase = Phase(until, strength, both_ways, tuple(weights))
-        fits = (
-            isinstance(both_ways, bool)
-            and len(phase.weights) == num_datasets
-            and min(until, strength, *phase.weights) >= 0
-            and sum(phase.weights) > 0
-        )
-    except (TypeError, ValueError):
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"data.phases has {row!r}: a row is (until, strength, both_ways, (weights "
-            f"of the {num_datasets} in data.train,)), such as (1.0, 0.5, False, "
-            f"{(1.0,) * num_datasets})."
-        )
-    return phase
 
 
 def load(
@@ -78,14 +33,13 @@ def load(
     Args:
       data: the config's `data`.
       names: of datasets.
-      tile: the size of frame that the model takes; no frames may be smaller.
+      tile: the size of frame that the model takes; none that is made may be smaller.
 
     Raises:
       ValueError: an unknown name, one that comes twice, one without public flow, or
-        frames that are too small.
+        rendered frames that are too small.
       FileNotFoundError: one is not there; says where it should be.
     """
-    check_known("data.source", data.source, ("datasets", "synthetic"))
     if len(set(names)) < len(names) or not names:
         raise ValueError(f"{tuple(names)} must be names of datasets, each once.")
     for name in names:
@@ -98,13 +52,10 @@ def load(
     return {name: _load(data, name, tile) for name in names}
 
 
-def _load(data, name, tile):
+def _load(data: config_dict.ConfigDict, name: str, tile: tuple[int, int]) -> Source:
     if data.source == "datasets" and name in datasets.DATASETS:
-        source = datasets.open_dataset(name, data.dir)
-        source.check_sizes(tile)
-        return source
+        return datasets.open_dataset(name, data.dir)
     size = tuple(data.render_size)
-    check_size("data.render_size", size)
     if size[0] < tile[0] or size[1] < tile[1]:
         raise ValueError(
             f"data.render_size={size} is smaller than model.image_size={tile}: raise "
@@ -117,7 +68,7 @@ def _render(data: config_dict.ConfigDict, name: str) -> Source:
     size = tuple(data.render_size)
     moved = name == "moved_photos"
     folder = data.test_photos if moved else data.photos
-    images: rendering.Photos
+    images: photos.Photos
     if folder:
         images = photos.folder(pathlib.Path(folder).expanduser())
     else:
@@ -141,20 +92,96 @@ def _noise(size: tuple[int, int]) -> Source:
     )
 
 
-def mixture(found: dict[str, Source], phase: Phase) -> loader.Mixture:
-    """Returns the datasets that a phase trains on, by its weights."""
-    chosen = [(s, w) for s, w in zip(found.values(), phase.weights) if w]
-    return loader.Mixture(*map(list, zip(*chosen)))
+def held_out_pairs(config: config_dict.ConfigDict) -> dict[str, "HeldOut"]:
+    """Returns the datasets of data.held_out, by name.
 
-
-def by_shape(source: Source) -> list[Source]:
-    """Returns a dataset in parts whose frames all have one size.
-
-    A batch has one size only, and KITTI's frames have several.
+    Raises:
+      ValueError: see `load`; or frames that are smaller than the model's.
+      FileNotFoundError: one is not there.
     """
-    if not isinstance(source, datasets.PairFiles):
-        return [source]
+    tile = tuple(config.model.image_size)
+    found = load(config.data, config.data.held_out, tile)
+    return {
+        name: HeldOut(_loaders(source, tile, config.eval_batch_size))
+        for name, source in found.items()
+    }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Every pair of a dataset once, frames whole."""
+
+    loaders: Sequence[loader.EvalLoader]  # one for each size of frames
+
+    def batches(self) -> Iterator[Batch]:
+        """Yields batches, each of one size: KITTI's frames have several."""
+        return itertools.chain.from_iterable(part.batches() for part in self.loaders)
+
+
+def _loaders(
+    source: Source, tile: tuple[int, int], batch_size: int
+) -> list[loader.EvalLoader]:
+    process = sharding.this_process()
+    if not isinstance(source, pair_files.PairFiles):
+        return [loader.EvalLoader(source, whole, batch_size, **process)]
+    return [
+        loader.EvalLoader(
+            sources.Subset(source, indices),
+            whole,
+            batch_size,
+            blank=_blank(shape),
+            **process,
+        )
+        for shape, indices in by_shape(source, tile).items()
+    ]
+
+
+def by_shape(
+    source: pair_files.PairFiles, tile: tuple[int, int]
+) -> dict[tuple[int, int], list[int]]:
+    """Returns the sizes of frames that a dataset has, and which pairs have each.
+
+    A pair that does not say its size is damaged; it is put with the first size, whose
+    loader leaves it out.
+
+    Raises:
+      ValueError: frames are smaller than the model's, or all are damaged.
+    """
     groups = collections.defaultdict(list)
-    for index in range(len(source)):
-        groups[source.shape(index)].append(index)
-    return [sources.Subset(source, indices) for indices in groups.values()]
+    damaged = []
+    for index, paths in enumerate(source.pairs):
+        try:
+            shape = source.shape(index)
+        except sources.CorruptExample:
+            damaged.append(index)
+            continue
+        pairs.check_size(shape, tile, str(paths.first))
+        groups[shape].append(index)
+    if not groups:
+        first = source.pairs[0].first
+        raise ValueError(f"All {len(damaged)} frames are damaged, such as {first}.")
+    next(iter(groups.values())).extend(damaged)
+    return groups
+
+
+def whole(pair: Example) -> Example:
+    """Maps a pair to arrays, its frames whole."""
+    return to_arrays(pairs.mask_damage(pair))
+
+
+def _blank(shape: tuple[int, int]) -> Example:
+    """Arrays of this size, for a batch in which all pairs are damaged."""
+    return whole(
+        {
+            "frames": np.zeros((2, *shape, 3), np.uint8),
+            "flow": np.zeros((*shape, 2), np.float32),
+            "valid": np.zeros(shape, bool),
+        }
+    )
+
+
+def to_arrays(pair: Example) -> Example:
+    """Maps a pair of pairs.mask_damage to what a batch holds of it."""
+    names = ("flow", "valid", "damaged", "occluded")
+    arrays = {name: np.ascontiguousarray(pair[name]) for name in names if name in pair}
+    return {"frames": pairs.normalize(pair["frames"]), **arrays}

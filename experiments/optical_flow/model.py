@@ -1,18 +1,34 @@
 """The model of optical flow that a config's `model` describes."""
 
-import functools
+import math
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from ml_collections import config_dict
 
 from experiments.checks import check_known
 from experiments.model_parts import make_decoder, make_perceiver
-from perceiver_jax.engine.task import Batch
+from experiments.optical_flow.outputs import measure
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.task import Batch, Model
 from perceiver_jax.model import position
 from perceiver_jax.model.adapters import flow, image, tiling
 
-STRIDE = 4  # of the convolutional stem
+
+def make_model(config: config_dict.ConfigDict) -> Model:
+    """Builds the model of a config of configs/optical_flow.py."""
+    tile = tuple(config.model.image_size)
+    return Model(
+        forward=make_forward(config.model, sharding.update_axis(config.shard_state)),
+        example={
+            "frames": jax.ShapeDtypeStruct((2, *tile, 3), np.float32),
+            "flow": jax.ShapeDtypeStruct((*tile, 2), np.float32),
+            "valid": jax.ShapeDtypeStruct(tile, bool),
+            "damaged": jax.ShapeDtypeStruct(tile, bool),
+        },
+        metrics=measure,
+    )
 
 
 def make_forward(
@@ -27,29 +43,23 @@ def make_forward(
       ValueError: an unknown stem, or positions of another number of dimensions than
         frames have; when called, frames that are smaller than a tile.
     """
-    stems: dict[str, Callable] = {
-        "patches": functools.partial(
-            flow.PixelPatches, model.patch_size, model.stem_channels
-        ),
-        "conv": functools.partial(image.ConvStem, model.stem_channels, bn_axis),
-    }
-    check_known("model.stem", model.stem, stems)
+    check_known("model.stem", model.stem, ("patches", "conv"))
     dimensions = 2 if model.concat_frames else 3
     if len(model.max_resolution) != dimensions:
         raise ValueError(
             f"model.max_resolution={tuple(model.max_resolution)} must have "
             f"{dimensions} entries with concat_frames={model.concat_frames}."
         )
-    make_position = functools.partial(
-        position.FourierPosition, model.num_bands, tuple(model.max_resolution)
-    )
     coarse = model.stem == "conv"
-    channels = flow.upsampled_channels(STRIDE) if coarse else 2
+    cell = math.prod(image.ConvStem.strides)  # pixels of a coarse cell's side
+    channels = flow.upsampled_channels(cell) if coarse else 2
     tile = tuple(model.image_size)
 
     def forward(batch: Batch, is_training: bool) -> jax.Array:
         make_inputs = flow.FlowInputs(
-            stems[model.stem], make_position, model.concat_frames
+            lambda: make_stem(model, bn_axis),
+            lambda: position.FourierPosition(model.num_bands, model.max_resolution),
+            model.concat_frames,
         )
         network = make_perceiver(model, make_decoder(model, channels, zero_output=True))
 
@@ -59,7 +69,7 @@ def make_forward(
             outputs = network(inputs, queries, is_training=is_training)
             shape = frames.shape[2:4]
             if coarse:
-                return flow.upsample(outputs, shape, STRIDE)
+                return flow.upsample(outputs, shape, cell)
             return flow.to_flow(outputs, shape)
 
         frames = batch["frames"]
@@ -72,8 +82,15 @@ def make_forward(
     return forward
 
 
+def make_stem(
+    model: config_dict.ConfigDict, bn_axis: str | None = None
+) -> flow.PixelPatches | image.ConvStem:
+    """Makes the stem of the frames, inside a Haiku function."""
+    if model.stem == "conv":
+        return image.ConvStem(model.stem_channels, bn_axis)
+    return flow.PixelPatches(model.patch_size, model.stem_channels)
+
+
 def grid_shape(model: config_dict.ConfigDict) -> tuple[int, int]:
     """Returns the rows and columns of the inputs of a frame of model.image_size."""
-    stride = STRIDE if model.stem == "conv" else 1
-    height, width = (-(-side // stride) for side in model.image_size)
-    return height, width
+    return image.grid_shape(lambda: make_stem(model), model.image_size)

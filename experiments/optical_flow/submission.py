@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 
 from experiments import build, restore
-from experiments.optical_flow import task as optical_flow
+from experiments.optical_flow.task import protocol
 from perceiver_jax.data.flow import datasets, files, pairs
 from perceiver_jax.engine.forward import make_forward, parse_policy
 
@@ -39,15 +39,14 @@ def submission_path(dataset: str, first: pathlib.Path) -> pathlib.Path:
     return pathlib.Path("flow" if dataset == "kitti_2015_test" else "", first.name)
 
 
-def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
-    restore.no_arguments(arguments)
+def main(restored: restore.Restored, _: Sequence[str] = ()) -> None:
     config = restored.config
     if config.task != "optical_flow":
         raise ValueError(f"{restored.folder} is of task '{config.task}', not of flow.")
     source = datasets.open_dataset(_DATASET.value, config.data.dir)
     source.check_sizes(tuple(config.model.image_size))
-    predictor = build.make_predictor(config)
-    forward = make_forward(predictor.forward, parse_policy(config.precision))
+    model = build.make_model(config)
+    forward = make_forward(model.forward, parse_policy(config.precision))
 
     @jax.jit
     def predict(variables, frames):
@@ -65,10 +64,10 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
         "checkpoint": str(restored.folder),
         "dataset": _DATASET.value,
         "pairs": len(source),
-        "protocol": optical_flow.protocol(config),
+        "protocol": protocol(config.model.image_size),
     }
-    protocol = out / f"protocol_{_DATASET.value}.json"
-    protocol.write_text(json.dumps(about, indent=2) + "\n")
+    path = out / f"protocol_{_DATASET.value}.json"
+    path.write_text(json.dumps(about, indent=2) + "\n")
     print(f"{len(source)} pairs: {out}")
 
 

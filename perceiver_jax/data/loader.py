@@ -151,6 +151,8 @@ class EvalLoader:
       batch_size: the global batch size.
       process_index: which process this is.
       process_count: how many processes share the global batch.
+      blank: arrays to fill batches with where all examples are corrupt; without it
+        that is an error.
     """
 
     source: Source
@@ -158,6 +160,7 @@ class EvalLoader:
     batch_size: int
     process_index: int = 0
     process_count: int = 1
+    blank: Example | None = None
 
     def batches(self) -> Iterable[Batch]:
         """Returns an iterable of batches that starts anew each time.
@@ -205,6 +208,8 @@ class EvalLoader:
                 return self.preprocess(self.source[index])
             except CorruptExample:
                 continue
+        if self.blank is not None:
+            return self.blank
         raise ValueError(
             f"All {len(self.source)} examples to evaluate on are corrupt: see the "
             "warnings above."

@@ -6,12 +6,14 @@ _FRAME = np.array([220, 40, 40], np.uint8)
 _SMALLEST = 64  # pixels; smaller images are magnified
 
 
-def contact_sheet(images: np.ndarray, marked: np.ndarray, columns: int = 4):
-    """Sets images side by side.
+def contact_sheet(
+    images: np.ndarray, marked: np.ndarray, columns: int = 4
+) -> np.ndarray:
+    """Sets images side by side, in rows; small ones are magnified.
 
     Args:
       images: [n, h, w, 3] uint8.
-      marked: [n] bool, which images get a red frame.
+      marked: [n] bool, which images get a red frame; the others get a white one.
       columns: images in a row.
 
     Returns:

@@ -1,8 +1,7 @@
 """Random-access example sources: a length, and an example for every index.
 
-Sources hold encoded images and never decode them, so that one place
-(`decoding.decode`) decides how a file becomes pixels. All of them can be pickled
-for worker processes.
+Sources of images give them encoded, so that one place (`decoding.decode`) decides how
+a file becomes pixels. All sources can be pickled for worker processes.
 """
 
 import glob
@@ -21,7 +20,12 @@ Example = dict[str, Any]
 
 
 class CorruptExample(ValueError):
-    """One example cannot be decoded. The message names it and says why."""
+    """The data of one example are damaged. The message names it and says why.
+
+    The one error for what training may replace and evaluation may leave out. A file
+    that is gone is an OSError, and sizes that do not fit a model are a ValueError:
+    both end the run.
+    """
 
 
 class Source(Protocol):
@@ -96,10 +100,10 @@ class Kept:
 
 
 def files_below(folder: pathlib.Path, suffixes: Collection[str]) -> list[pathlib.Path]:
-    """Returns the files in a folder, and in those below it, that end so.
+    """Returns the files of these suffixes, in any case, in a folder and all below it.
 
-    Of any case; links are followed, hidden files left out. Numbers in names count as
-    such: frame 2 comes before frame 10.
+    Links are followed, hidden files left out. The order is that of the numbers in
+    names: frame 2 comes before frame 10.
     """
     found = (folder / name for name in glob.glob("**", root_dir=folder, recursive=True))
     wanted = (p for p in found if p.suffix.lower() in suffixes and p.is_file())
@@ -114,7 +118,7 @@ def _in_order(path: pathlib.Path) -> list[str | int]:
 class SkipCorrupt:
     """Decodes the examples of a source; a corrupt one becomes the next good one.
 
-    For training only: evaluation must fail on a corrupt example instead. The rule
+    For training only: evaluation leaves a corrupt example out and says so. The rule
     (index + 1, + 2, ... around the end) depends on nothing but the files, so the
     order of training stays a function of the seed and the step.
 
@@ -130,8 +134,8 @@ class SkipCorrupt:
         Args:
           source: gives the encoded examples, or files.
           decode: an example with its image decoded; raises CorruptExample.
-          limit: how many distinct corrupt examples to bear. One more raises
-            RuntimeError, because such data is no longer the data of the paper.
+          limit: how many different examples may be corrupt. One more raises
+            RuntimeError, because too much would be missing to compare results.
         """
         self._source = source
         self._decode = decode

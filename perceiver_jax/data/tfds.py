@@ -1,4 +1,4 @@
-"""Examples of datasets that `scripts/prepare_tfds.py` prepared.
+"""Examples of datasets that `scripts.prepare_tfds` prepared.
 
 TensorFlow is not needed: TFDS reads array_record files without it.
 """
@@ -7,7 +7,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from perceiver_jax import extras
 from perceiver_jax.data.sources import Example
+
+tfds = extras.Library(
+    "tensorflow_datasets",
+    "tensorflow_datasets.text",  # makes glue, c4 and others known
+    extra="tfds",
+)
 
 
 class ImageSource:
@@ -112,10 +119,6 @@ def open_split(
         file format. The message has the command that prepares it.
       ValueError: the name or the split is unknown.
     """
-    # Imported here: it takes a second, which other sources need not pay.
-    import tensorflow_datasets as tfds
-    import tensorflow_datasets.text  # noqa: F401  makes glue, c4 and others known
-
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
@@ -156,7 +159,7 @@ def open_split(
 
 
 def _prepare_command(builder: Any, name: str, data_dir: str | None) -> str:
-    command = f"python scripts/prepare_tfds.py --name={name}"
+    command = f"python -m scripts.prepare_tfds --name={name}"
     if data_dir is not None:
         command += f" --data_dir={data_dir}"
     manual = getattr(builder, "MANUAL_DOWNLOAD_INSTRUCTIONS", None)

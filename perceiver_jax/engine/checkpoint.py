@@ -12,7 +12,7 @@ import json
 import logging
 import pathlib
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -152,6 +152,11 @@ class Checkpoints:
         """Returns a checkpoint's evaluation, or nothing where there was none."""
         return self._metrics.read(step)
 
+    def best_step(self) -> int | None:
+        """Returns the step whose score is largest, None where none was evaluated."""
+        scores = self._metrics.scores(self.steps())
+        return max(scores, key=lambda step: scores[step], default=None)
+
     def close(self) -> None:
         """Waits, and lets go of the folder."""
         self._manager.wait_until_finished()
@@ -191,6 +196,11 @@ class _Metrics(NamedTuple):
         path = self._path(step)
         return json.loads(path.read_text()) if path.exists() else {}
 
+    def scores(self, steps: Iterable[int]) -> dict[int, float]:
+        """Returns the scores of those steps that were evaluated."""
+        found = {step: self.read(step).get("score") for step in steps}
+        return {step: score for step, score in found.items() if score is not None}
+
     def _path(self, step: int) -> pathlib.Path:
         return self.directory / str(step) / "evaluation.json"
 
@@ -198,16 +208,15 @@ class _Metrics(NamedTuple):
 class _Best(NamedTuple):
     """Which checkpoints Orbax may not delete: those whose score is largest."""
 
-    count: int
+    keep: int
     metrics: _Metrics
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
         """Returns it for each of the checkpoints."""
         del context
-        scores = {c.step: self.metrics.read(c.step).get("score") for c in checkpoints}
-        known = [step for step, score in scores.items() if score is not None]
-        best = sorted(known, key=lambda step: scores[step])[len(known) - self.count :]
-        return [c.step in best for c in checkpoints]
+        scores = self.metrics.scores(c.step for c in checkpoints)
+        best = sorted(scores, key=lambda step: scores[step], reverse=True)
+        return [c.step in best[: self.keep] for c in checkpoints]
 
 
 def leaves(tree: Any) -> dict[str, Any]:
@@ -360,7 +369,7 @@ def load_variables(
     if step == "latest":
         number = max(steps, default=None)
     elif step == "best":
-        number = _best_step(checkpoints, steps)
+        number = checkpoints.best_step()
     else:
         number = int(step) if str(step).isdigit() else None
     if number not in steps:
@@ -370,9 +379,3 @@ def load_variables(
     abstract = checkpoints.abstract(number, "variables")
     variables = checkpoints.restore(number, variables=abstract)["variables"]
     return variables, checkpoints.about(number), checkpoints.directory / str(number)
-
-
-def _best_step(checkpoints: Checkpoints, steps: Sequence[int]) -> int | None:
-    found = {step: checkpoints.metrics(step).get("score") for step in steps}
-    scores = {step: score for step, score in found.items() if score is not None}
-    return max(scores, key=lambda step: scores[step], default=None)

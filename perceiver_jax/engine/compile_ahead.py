@@ -14,13 +14,14 @@ layers it reports a single layer.
 import dataclasses
 import functools
 import importlib.util
-import os
 import re
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import topologies
+
+from perceiver_jax.engine import libtpu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,13 +172,7 @@ def tpu_mesh(name: str) -> jax.sharding.Mesh:
             "compiling for a TPU needs its compiler: pip install libtpu"
             " (or: pip install -e .[tpu])"
         )
-    if os.environ.get("TPU_SKIP_MDS_QUERY") == "1":
-        # JAX sets this where there is no TPU. These two keep libtpu from complaining
-        # that no cloud told it where it runs. Any valid values do for all topologies.
-        os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-        os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5e-4")
-        # With no TPU to share, nothing forbids several processes to compile for one.
-        os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+    libtpu.configure()
     options: dict[str, Any] = {}
     if name.startswith("v4:"):
         # Cloud's joins the two cores of a chip into one device; libtpu alone does not.

@@ -1,5 +1,6 @@
 """Evaluation: every example once, the same numbers for any batch or device count."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -131,7 +132,8 @@ class Evaluator:
         return jax.device_get(program(variables, self._parallel.place_batch(batch)))
 
 
-class _Measure(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Measure:
     """The program that evaluates: (variables, batch) -> sums, rows, left out."""
 
     forward: hk.TransformedWithState
@@ -152,7 +154,8 @@ class _Measure(NamedTuple):
         )
 
 
-class _Show(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Show:
     """The program for people to look at: (variables, batch) -> first rows of both."""
 
     forward: hk.TransformedWithState

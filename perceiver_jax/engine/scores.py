@@ -3,12 +3,14 @@
 They are scikit-learn's and SciPy's, on the host.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.stats
-import sklearn.metrics
+
+from perceiver_jax import extras
+
+sklearn_metrics = extras.Library("sklearn.metrics", extra="scores")
 
 
 def _zero_if_constant(
@@ -28,9 +30,9 @@ def _zero_if_constant(
 
 
 _METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "accuracy": sklearn.metrics.accuracy_score,
-    "f1": functools.partial(sklearn.metrics.f1_score, zero_division=0.0),
-    "matthews": _zero_if_constant(sklearn.metrics.matthews_corrcoef),
+    "accuracy": lambda x, y: sklearn_metrics.accuracy_score(x, y),
+    "f1": lambda x, y: sklearn_metrics.f1_score(x, y, zero_division=0.0),
+    "matthews": _zero_if_constant(lambda x, y: sklearn_metrics.matthews_corrcoef(x, y)),
     "pearson": _zero_if_constant(lambda x, y: scipy.stats.pearsonr(x, y).statistic),
     "spearman": _zero_if_constant(lambda x, y: scipy.stats.spearmanr(x, y).statistic),
 }

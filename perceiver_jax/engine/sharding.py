@@ -212,9 +212,11 @@ def make_parallel(compile_with: str, shard_state: bool = False) -> OverMesh | Ov
     raise ValueError(f"compile='{compile_with}' is unknown: use 'jit' or 'pmap'.")
 
 
-def check_batch_size(name: str, batch_size: int, accumulate: int = 1) -> None:
-    """Raises ValueError unless a global batch splits evenly over all devices."""
-    devices = jax.device_count()
+def check_batch_size(
+    name: str, batch_size: int, accumulate: int = 1, devices: int | None = None
+) -> None:
+    """Raises ValueError unless a global batch splits evenly over `devices`, or all."""
+    devices = devices or jax.device_count()
     parts = devices * accumulate
     if batch_size < 1:
         raise ValueError(f"{name}={batch_size} must be 1 or more.")

@@ -116,13 +116,12 @@ def train(
             if not is_evaluated:
                 keeper.evaluate(first_step, state)
             if not is_done:
-                _loop(task, update, parallel, settings, keeper, first_step, state)
+                _loop(task, update, settings, keeper, first_step, state)
 
 
 def _loop(
     task: Task,
     update: Update,
-    parallel: sharding.OverMesh | sharding.OverPmap,
     settings: Settings,
     keeper: "_Keeper",
     first_step: int,
@@ -132,6 +131,7 @@ def _loop(
     logger.info("Waiting for the first batch, of %d examples.", settings.batch_size)
     data = task.train.batches(first_step, settings.total_steps)
     batch = next(data)
+    parallel, window = keeper.parallel, keeper.window
     step_fn = parallel.compile_update(update)
     count = flops.count_flops(step_fn, state, parallel.place_batch(batch))
     logger.info("%.4g GFLOP a step, over all devices", count / 1e9)
@@ -139,7 +139,6 @@ def _loop(
         first_step, settings.total_steps, settings.batch_size, task.train.num_examples
     )
     must_stop = _preemption_notice()
-    window = keeper.window
     for step in range(first_step + 1, settings.total_steps + 1):
         state, sums = step_fn(state, parallel.place_batch(batch))
         window.add(step, sums)
@@ -232,12 +231,13 @@ class _Keeper(NamedTuple):
         """Evaluates a state that was saved, and adds the numbers to its checkpoint."""
         variables = evaluation.Variables(state.params, state.model_state)
         found = self.evaluator(variables).metrics
-        self.checkpoints.add_metrics(step, found)
         logger.info("evaluated step %d  %s", step, show(found))
         self.writer.scalars(step, found)
         pictures, texts = self.evaluator.samples(variables)
         self.writer.pictures(step, pictures)
         self.writer.texts(step, texts)
+        # Last: what has no numbers in its checkpoint is evaluated again after a crash.
+        self.checkpoints.add_metrics(step, found)
 
 
 def _split_state(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:

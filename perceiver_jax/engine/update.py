@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from perceiver_jax.engine import metrics, sharding
+from perceiver_jax.engine.metrics import Metrics, Sums
 from perceiver_jax.engine.task import Batch, Outputs
 
 
@@ -39,7 +40,7 @@ class Update:
     """
 
     forward: hk.TransformedWithState
-    metrics: Callable[[Outputs, Batch], metrics.Metrics]
+    metrics: Callable[[Outputs, Batch], Metrics]
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
     seed: int = 0
@@ -57,7 +58,7 @@ class Update:
 
     def __call__(
         self, state: TrainState, batch: Batch, axis_name: str | None
-    ) -> tuple[TrainState, metrics.Sums]:
+    ) -> tuple[TrainState, Sums]:
         """Takes one step, and returns the new state and the sums of the metrics.
 
         Args:

@@ -1,10 +1,11 @@
-"""Attention and the two residual blocks that Perceiver is made of.
+"""Attention and the two layers that Perceiver is made of: self- and cross-attends.
 
 Softmax attention itself is in kernel.py; here are the projections, norms and residuals
 around it (Perceiver, section 3.1; Perceiver IO, section 3.1 and appendix E).
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import haiku as hk
 import jax
@@ -111,7 +112,7 @@ class MultiHeadAttention(hk.Module):
         inputs: jax.Array,
         input_mask: jax.Array | None = None,
     ) -> jax.Array:
-        """Returns the weights [B or 1, heads, N, M] that `__call__` mixes with."""
+        """Returns the attention weights of `__call__`: [B or 1, heads, N, M]."""
         q, k = self._queries_and_keys(query, inputs)
         return kernel.attention_weights(q, k, input_mask)
 
@@ -253,6 +254,11 @@ class CrossAttention(hk.Module):
             x = query + x
         mlp = Mlp(self.widening_factor, self.exact_gelu, name="mlp")
         return x + _dropout(rate, mlp(LayerNorm(name="mlp_norm")(x)))
+
+
+# Layers are made where they are used, so that their names tell where they sit.
+MakeSelfAttention = Callable[[], SelfAttention]
+MakeCrossAttention = Callable[[], CrossAttention]
 
 
 def _dropout(rate: float, x: jax.Array) -> jax.Array:

@@ -1,6 +1,6 @@
-"""A long axis in blocks, for programs that visit one after the other.
+"""A long axis cut into chunks, for programs that visit one after the other.
 
-The axis is the second one, after the batch.
+The axis is the second one, after the batch. Its last chunk may need padding.
 """
 
 from collections.abc import Callable
@@ -10,16 +10,18 @@ import jax
 import jax.numpy as jnp
 
 
-def count(length: int, longest: int) -> int:
-    """Returns the fewest blocks of at most `longest`, preferring not to need padding.
+def num_chunks(length: int, longest: int) -> int:
+    """Returns the number of chunks to cut an axis into.
 
-    One where there would not be two.
+    Lengths below twice the longest stay whole. Others are cut into chunks of at most
+    the longest: into equal ones where that takes less than twice as many chunks as
+    needed, else into the fewest.
     """
     if length < 2 * longest:
         return 1
     fewest = -(-length // longest)
-    even = (n for n in range(fewest, 2 * fewest) if length % n == 0)
-    return next(even, fewest)
+    equal = (n for n in range(fewest, 2 * fewest) if length % n == 0)
+    return next(equal, fewest)
 
 
 def pad(x: jax.Array, count: int) -> jax.Array:
@@ -30,20 +32,20 @@ def pad(x: jax.Array, count: int) -> jax.Array:
 
 
 def join(parts: jax.Array, length: int) -> jax.Array:
-    """Maps blocks [count, B, block, ...] to [B, length, ...], without the padding."""
+    """Maps chunks [count, B, chunk, ...] to [B, length, ...], without the padding."""
     joined = jnp.moveaxis(parts, 0, 1)
     return joined.reshape(joined.shape[0], -1, *joined.shape[3:])[:, :length]
 
 
-def map_blocks(
+def map_chunks(
     function: Callable[[Any], jax.Array], arrays: Any, count: int, loop: Callable
 ) -> jax.Array:
-    """Applies a function block by block.
+    """Applies a function to one chunk after the other.
 
     Args:
-      function: maps a tree of arrays [B or 1, block, ...] to [B, block, channels].
+      function: maps a tree of arrays [B or 1, chunk, ...] to [B, chunk, channels].
       arrays: a tree of arrays [B or 1, length, ...].
-      count: how many blocks.
+      count: how many chunks.
       loop: jax.lax.map, or hk.map for a function with modules.
 
     Returns:
@@ -51,19 +53,19 @@ def map_blocks(
     """
     leaves, structure = jax.tree.flatten(arrays)
     length = leaves[0].shape[1]
-    block = -(-length // count)
+    chunk = -(-length // count)
 
-    # Batch and block are one axis outside of the loop: an axis of length 1 beside
-    # another gets a layout that XLA copies before it loops.
+    # The loop carries batch and chunk as one axis: XLA copies an array that has an
+    # axis of length 1 (the batch's, often) beside another before it loops over it.
     def split(x):
         x = pad(x, count)
-        x = jnp.moveaxis(x.reshape(x.shape[0], count, block, *x.shape[2:]), 1, 0)
+        x = jnp.moveaxis(x.reshape(x.shape[0], count, chunk, *x.shape[2:]), 1, 0)
         return x.reshape(count, -1, *x.shape[3:])
 
     def visit(parts):
-        parts = [x.reshape(-1, block, *x.shape[1:]) for x in parts]
+        parts = [x.reshape(-1, chunk, *x.shape[1:]) for x in parts]
         outputs = function(structure.unflatten(parts))
         return outputs.reshape(-1, outputs.shape[-1])
 
     outputs = loop(visit, [split(x) for x in leaves])
-    return join(outputs.reshape(count, -1, block, outputs.shape[-1]), length)
+    return join(outputs.reshape(count, -1, chunk, outputs.shape[-1]), length)

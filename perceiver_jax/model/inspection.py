@@ -1,43 +1,43 @@
-"""What a model attends to, seen from outside: the model itself is not touched.
+"""What a model attends to, seen from outside: the model's code knows nothing of it.
 
-    maps = jax.jit(functools.partial(attention_maps, forward))(variables, batch)
+    maps = jax.jit(functools.partial(attention_maps, forward))(params, state, batch)
     maps["encoder/cross_attention/attention"]  # [B, heads, N, M]
 
-Of a Perceiver these are the encoder's and the decoder's cross-attention, and others
-only where no scan repeats them.
+Of a Perceiver these are the encoder's and the decoder's cross-attention: self-attends
+and repeated cross-attends run inside scans, which can't be looked into.
 """
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 
-from perceiver_jax.engine.evaluation import Variables
-from perceiver_jax.engine.task import Batch
 from perceiver_jax.model.attention import MultiHeadAttention
 
 Maps = dict[str, jax.Array]  # module name to [B, heads, N, M]; rows sum to 1, or are 0
 
 
 def attention_maps(
-    forward: hk.TransformedWithState, variables: Variables, batch: Batch
+    forward: hk.TransformedWithState, params: hk.Params, state: hk.State, batch: Any
 ) -> Maps:
-    """Returns the attention maps of a forward pass, a pure function to jit or not.
+    """Returns the attention maps of a forward pass; may be jitted.
 
     Args:
-      forward: the model, of forward.make_forward.
-      variables: its parameters and state.
-      batch: few examples: a map holds B * heads * N * M float32 numbers, which
+      forward: the model, a function of (batch, is_training).
+      params: its parameters.
+      state: its state.
+      batch: of few examples: a map holds B * heads * N * M float32 numbers, which
         `kernel.attend` never holds for large M.
 
     Returns:
       Module name to [B, heads, N, M].
     """
     with record() as maps:
-        forward.apply(*variables, None, batch, False)
+        forward.apply(params, state, None, batch, False)
     return maps
 
 
@@ -45,8 +45,8 @@ def attention_maps(
 def record() -> Iterator[Maps]:
     """Collects the map of every attention that runs inside.
 
-    Attentions inside a scan, a remat or a jit of their own are left out: what such a
-    program computes can't be had from outside of it.
+    Attentions inside a scan, a remat or a jit of their own are left out: from outside
+    of such a program, what it computes can't be had.
     """
     maps: Maps = {}
     outside = get_opaque_trace_state()
@@ -71,7 +71,7 @@ def record() -> Iterator[Maps]:
 
 
 def _map(module, query, inputs, input_mask=None, query_mask=None):
-    """The arguments of MultiHeadAttention, to the weights with which it mixes."""
+    """Maps the arguments of MultiHeadAttention to its attention weights."""
     weights = module.weights(query, inputs, input_mask)
     if query_mask is None:
         return weights

@@ -1,7 +1,7 @@
-"""Softmax attention that holds no [N, M] array longer than it must.
+"""Softmax attention that never holds a large [N, M] score matrix.
 
-Keys are visited in blocks with an online softmax, forward and backward; a small number
-is one block. This is the one place that decides how attention is computed.
+Keys are visited in chunks with an online softmax, forward and backward; short inputs
+are one chunk. This is the one place that decides how attention is computed.
 """
 
 import jax
@@ -10,17 +10,16 @@ from jax.ad_checkpoint import checkpoint_name
 
 from perceiver_jax.model import chunks, stack
 
-# Keys are visited in blocks of about this many once there are at least two blocks:
-# the [N, M] score matrix is then never held. Larger inputs became both faster and
-# smaller with it on CPU; below that, one dense product wins.
-KEY_BLOCK = 4096
+# Keys in a chunk, at most, where there are twice as many or more: on a CPU, chunks are
+# then both faster and smaller than one dense product, which wins for fewer keys.
+KEY_CHUNK = 4096
 
-# The blocks are smaller where many queries and heads would make more scores than this
-# for each example, as 2,048 latents of 16 heads do. Smaller still would be faster on a
+# Scores of a chunk, at most, for each example: where there are many queries and heads
+# (2,048 latents of 16 heads), chunks have fewer keys. Fewer still would be faster on a
 # CPU, but a TPU would move more memory, by its compiler's count.
 MAX_SCORES = 2**25
 
-_LOWEST = -1e30  # the score of a masked key: finite, as -inf - -inf is not a number
+_LOWEST = -1e30  # score of a masked key; finite, as -inf minus -inf is no number
 
 
 @jax.custom_vjp
@@ -33,8 +32,8 @@ def attend(
     """Softmax attention, in float32 inside whatever the inputs' type.
 
     A leading axis of 1 in `query` serves the whole batch, and a heads axis of 1 in
-    `key` or `value` serves all heads. Its gradient makes the weights again from the
-    outputs and one number a row, so no [N, M] array outlives its use.
+    `key` or `value` serves all heads. The gradient recomputes the attention weights
+    from one number a row, chunk by chunk, so that none are kept for it.
 
     Args:
       query: [B or 1, N, heads, d], already scaled by 1/sqrt(channels of a head).
@@ -51,7 +50,7 @@ def attend(
 def attention_weights(
     query: jax.Array, key: jax.Array, key_mask: jax.Array | None = None
 ) -> jax.Array:
-    """Returns the weights [B, heads, N, M] in float32; arguments as in `attend`."""
+    """Returns [B, heads, N, M] in float32; arguments as in `attend`."""
     weights = jax.nn.softmax(_scores(query, key, key_mask), axis=-1)
     if key_mask is not None:
         weights = jnp.where(key_mask[:, None, None, :], weights, 0.0)
@@ -59,24 +58,24 @@ def attention_weights(
 
 
 def _attend_forward(query, key, value, key_mask):
-    """Online softmax: one pass over blocks of keys, of which there may be one."""
+    """Online softmax: one pass over the chunks of keys."""
 
-    def visit(carry, block):
+    def visit(carry, chunk):
         largest, total, mixed = carry
-        block_key, block_value, block_mask = block
-        scores = _scores(query, block_key, block_mask)
+        chunk_key, chunk_value, chunk_mask = chunk
+        scores = _scores(query, chunk_key, chunk_mask)
         new_largest = jnp.maximum(largest, scores.max(-1))
         weights = jnp.exp(scores - new_largest[..., None])
         shrink = jnp.exp(largest - new_largest)
         total = total * shrink + weights.sum(-1)
-        # In this order of operands, XLA on CPU can do it in bfloat16 for all shapes.
-        block_mixed = jnp.einsum(
+        # With the operands swapped, XLA on CPU has no bfloat16 product for some shapes.
+        chunk_mixed = jnp.einsum(
             "bmhe,bhnm->bnhe",
-            block_value,
+            chunk_value,
             weights.astype(value.dtype),
             preferred_element_type=jnp.float32,
         )
-        mixed = mixed * _as_column(shrink) + block_mixed
+        mixed = mixed * _as_column(shrink) + chunk_mixed
         return (new_largest, total, mixed), None
 
     batch, (queries, heads) = key.shape[0], query.shape[1:3]
@@ -85,12 +84,12 @@ def _attend_forward(query, key, value, key_mask):
         jnp.zeros((batch, heads, queries), jnp.float32),
         jnp.zeros((batch, queries, heads, value.shape[-1]), jnp.float32),
     )
-    count = _num_blocks(query, key)
+    count = _num_chunks(query, key)
     keys = (key, value, key_mask)
-    (largest, total, mixed), _ = _visit_blocks(visit, start, keys, count)
+    (largest, total, mixed), _ = _visit_chunks(visit, start, keys, count)
     total = jnp.where(total > 0, total, 1.0)  # rows without keys stay zero
     outputs = (mixed / _as_column(total)).astype(value.dtype)
-    # A layer that is recomputed in the backward pass keeps these two.
+    # Where a layer is recomputed in the backward pass, these two are kept (stack.py).
     outputs = checkpoint_name(outputs, stack.KEPT)
     log_total = checkpoint_name(largest + jnp.log(total), stack.KEPT)
     return outputs, (query, key, value, key_mask, outputs, log_total)
@@ -101,12 +100,12 @@ def _attend_backward(saved, grad):
     # Rows without keys have weights exp(_LOWEST - _LOWEST / 2) = 0 here as well.
     mean = jnp.einsum("bnhe,bnhe->bhn", *map(_float32, (grad, outputs)))[..., None]
 
-    def visit(query_grad, block):
-        block_key, block_value, block_mask = block
-        scores = _scores(query, block_key, block_mask)
+    def visit(query_grad, chunk):
+        chunk_key, chunk_value, chunk_mask = chunk
+        scores = _scores(query, chunk_key, chunk_mask)
         weights = jnp.exp(scores - log_total[..., None])
         weights_grad = jnp.einsum(
-            "bnhe,bmhe->bhnm", grad, block_value, preferred_element_type=jnp.float32
+            "bnhe,bmhe->bhnm", grad, chunk_value, preferred_element_type=jnp.float32
         )
         scores_grad = (weights * (weights_grad - mean)).astype(query.dtype)
         value_grad = jnp.einsum("bhnm,bnhe->bmhe", weights.astype(grad.dtype), grad)
@@ -115,20 +114,20 @@ def _attend_backward(saved, grad):
             query.shape,
             jnp.einsum(
                 "bmhd,bhnm->bnhd",
-                block_key,
+                chunk_key,
                 scores_grad,
                 preferred_element_type=jnp.float32,
             ),
         )
         return query_grad, (
-            _sum_to(block_key.shape, key_grad),
-            _sum_to(block_value.shape, value_grad),
+            _sum_to(chunk_key.shape, key_grad),
+            _sum_to(chunk_value.shape, value_grad),
         )
 
     start = jnp.zeros(query.shape, jnp.float32)
-    count = _num_blocks(query, key)
+    count = _num_chunks(query, key)
     keys = (key, value, key_mask)
-    query_grad, key_value_grads = _visit_blocks(visit, start, keys, count)
+    query_grad, key_value_grads = _visit_chunks(visit, start, keys, count)
     key_grad, value_grad = (chunks.join(x, key.shape[1]) for x in key_value_grads)
     return query_grad.astype(query.dtype), key_grad, value_grad, None
 
@@ -145,17 +144,19 @@ def _scores(query, key, key_mask):
     return jnp.where(key_mask[:, None, None, :], scores, _LOWEST)
 
 
-def _num_blocks(query, key):
+def _num_chunks(query, key):
     _, num_queries, heads, _ = query.shape
-    longest = min(KEY_BLOCK, max(1, MAX_SCORES // (num_queries * heads)))
-    return chunks.count(key.shape[1], longest)
+    longest = min(KEY_CHUNK, max(1, MAX_SCORES // (num_queries * heads)))
+    return chunks.num_chunks(key.shape[1], longest)
 
 
-def _visit_blocks(visit, carry, keys, count):
-    """lax.scan over blocks of (key, value, key_mask), masking what it pads.
+def _visit_chunks(visit, carry, keys, count):
+    """Scans visit(carry, (key, value, key_mask)) over chunks, masking what it pads.
 
-    Without a loop where there is one block. Blocks are cut out where they are visited,
-    of arrays whose heads are joined: XLA would copy others before it loops.
+    No loop for a single chunk. Heads are merged before slicing, so XLA makes no copies.
+
+    Returns:
+      The last carry, and what the visits returned besides, stacked: [count, ...].
     """
     if count == 1:
         carry, outputs = visit(carry, keys)
@@ -164,18 +165,18 @@ def _visit_blocks(visit, carry, keys, count):
     if length % count and keys[2] is None:
         keys = (*keys[:2], jnp.ones(keys[0].shape[:2], bool))
 
-    def join_heads(x):
+    def merge_heads(x):
         return chunks.pad(x.reshape(*x.shape[:2], -1), count)
 
-    joined = jax.tree.map(join_heads, keys)
-    size = joined[0].shape[1] // count
+    merged = jax.tree.map(merge_heads, keys)
+    size = merged[0].shape[1] // count
 
     def step(carry, number):
         def cut(x, like):
-            block = jax.lax.dynamic_slice_in_dim(x, number * size, size, axis=1)
-            return block.reshape(-1, size, *like.shape[2:])
+            chunk = jax.lax.dynamic_slice_in_dim(x, number * size, size, axis=1)
+            return chunk.reshape(-1, size, *like.shape[2:])
 
-        return visit(carry, jax.tree.map(cut, joined, keys))
+        return visit(carry, jax.tree.map(cut, merged, keys))
 
     return jax.lax.scan(step, carry, jnp.arange(count))
 

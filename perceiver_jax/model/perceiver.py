@@ -3,23 +3,17 @@
 Letters used in shapes throughout the library: B batch, M inputs, C input channels,
 N latents, D latent channels, O outputs, E query channels, H W image height and width.
 
-Depth costs neither tracing nor compile time: all repetition is by scans (stack.py).
+Depth costs neither tracing nor compile time: layers are repeated by scans (stack.py).
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
 from perceiver_jax.model import attention, chunks, position, stack
-
-Latents = jax.Array
-# Modules are made where they are used, so that their names tell where they sit.
-MakeSelfAttention = Callable[[], attention.SelfAttention]
-MakeCrossAttention = Callable[[], attention.CrossAttention]
+from perceiver_jax.model.processor import IterativeProcessor, Latents, Processor
 
 
 @dataclasses.dataclass
@@ -28,7 +22,7 @@ class Encoder(hk.Module):
 
     num_latents: int
     latent_channels: int
-    cross_attention: MakeCrossAttention
+    cross_attention: attention.MakeCrossAttention
     latent_init_scale: float = 0.02
     name: str | None = None
 
@@ -42,7 +36,7 @@ class Encoder(hk.Module):
         latents = position.learned_array(
             "latents", self.num_latents, self.latent_channels, self.latent_init_scale
         )
-        # Not repeated for the batch: all examples ask the same queries, once.
+        # Not repeated for the batch: projecting the latents costs the same for any B.
         latents = latents.astype(inputs.dtype)[None]
         return self.cross_attention()(
             latents, inputs, input_mask, is_training=is_training
@@ -50,126 +44,18 @@ class Encoder(hk.Module):
 
 
 @dataclasses.dataclass
-class Processor(hk.Module):
-    """A deep Transformer on the latents, which may look at the inputs again.
-
-    `num_blocks` blocks of `layers_per_block` self-attends. With `share_weights` all
-    blocks are one block repeated, and so are the cross-attends after the encoder's;
-    otherwise nothing is shared. The cross-attends come either evenly spaced between
-    the blocks or all at the start (Perceiver, table 6).
-    """
-
-    num_blocks: int
-    layers_per_block: int
-    self_attention: MakeSelfAttention
-    share_weights: bool = True
-    num_cross_attends: int = 1  # in all: the first is the encoder's
-    cross_attention: MakeCrossAttention | None = None
-    cross_attends_at_start: bool = False
-    remat: bool = False  # recompute each layer in the backward pass, keep its input
-    name: str | None = None
-
-    def __post_init__(self):
-        super().__post_init__()
-        interleaved = not self.cross_attends_at_start
-        if interleaved and self.num_blocks % self.num_cross_attends:
-            raise ValueError(
-                f"num_cross_attends={self.num_cross_attends} can't be spread evenly "
-                f"over num_blocks={self.num_blocks}: choose a divisor."
-            )
-        if self.num_cross_attends > 1 and self.cross_attention is None:
-            raise ValueError(
-                f"num_cross_attends={self.num_cross_attends} needs `cross_attention`."
-            )
-
-    def __call__(
-        self,
-        latents: Latents,
-        inputs: jax.Array | None = None,
-        input_mask: jax.Array | None = None,
-        is_training: bool = False,
-    ) -> Latents:
-        """Maps latents [B, N, D] to the same shape.
-
-        Args:
-          latents: [B, N, D].
-          inputs: [B, M, C]; needed where num_cross_attends is more than 1.
-          input_mask: [B, M], true where valid.
-          is_training: whether dropout is on.
-
-        Returns:
-          [B, N, D].
-        """
-        make_block = functools.partial(
-            Block, self.layers_per_block, self.self_attention, self.remat, name="block"
-        )
-        block = _module(make_block, self.share_weights)
-        if self.cross_attention is not None:
-            again = _module(self.cross_attention, self.share_weights)
-
-        def look_again(latents):
-            return again(latents, inputs, input_mask, is_training=is_training)
-
-        def process(latents):
-            return block(latents, is_training)
-
-        if self.remat:
-            look_again = stack.remat(look_again)
-        num_again = self.num_cross_attends - 1
-        if self.cross_attends_at_start:
-            latents = self._repeat(look_again, num_again, "cross_attends")(latents)
-            return self._repeat(process, self.num_blocks, "blocks")(latents)
-        per_segment = self.num_blocks // self.num_cross_attends
-        segment_blocks = self._repeat(process, per_segment, "blocks")
-        latents = segment_blocks(latents)
-        return self._repeat(
-            lambda latents: segment_blocks(look_again(latents)), num_again, "segments"
-        )(latents)
-
-    def _repeat(self, layer: stack.Layer, count: int, name: str) -> stack.Layer:
-        if self.share_weights:
-            return stack.shared(layer, count)
-        return stack.stacked(layer, count, name)
-
-
-@dataclasses.dataclass
-class Block(hk.Module):
-    """`num_layers` self-attends, each with its own weights."""
-
-    num_layers: int
-    self_attention: MakeSelfAttention
-    remat: bool = False
-    name: str | None = None
-
-    def __call__(self, latents: Latents, is_training: bool = False) -> Latents:
-        """Maps latents [B, N, D] to the same shape."""
-
-        def layer(latents):
-            return self.self_attention()(latents, is_training=is_training)
-
-        if self.remat:
-            layer = stack.remat(layer)
-        return stack.stacked(layer, self.num_layers, "layers")(latents)
-
-
-def _module(make: Callable[[], Callable], share: bool) -> Callable:
-    """One module with the same weights at every call, or a new one at every call."""
-    return make() if share else lambda *args, **kwargs: make()(*args, **kwargs)
-
-
-@dataclasses.dataclass
 class Decoder(hk.Module):
     """Output queries cross-attend to the latents (Perceiver IO, section 3.2).
 
-    Queries know nothing of each other, so many of them are decoded in blocks: then only
-    inputs and outputs have an array as long as all of them.
+    Queries know nothing of each other, so they can be decoded in chunks: the arrays in
+    between are then as long as a chunk.
     """
 
-    cross_attention: MakeCrossAttention
+    cross_attention: attention.MakeCrossAttention
     output_channels: int | None = None  # a final linear map; none by default
     zero_output: bool = False  # start from outputs of zero (optical flow)
-    query_block: int = 0  # queries of a block, at most; 0: all in one
-    remat: bool = False  # recompute each block in the backward pass
+    query_chunk: int = 0  # queries at a time, where there are twice as many; 0: all
+    remat: bool = False  # recompute each chunk in the backward pass
     name: str | None = None
 
     def __call__(
@@ -191,22 +77,23 @@ class Decoder(hk.Module):
                 self.output_channels, self.zero_output, name="output"
             )
 
-        def decode(block):
+        def decode(chunk):
+            queries, query_mask = chunk
             outputs = cross_attention(
-                block[0], latents, None, block[1], is_training=is_training
+                queries, latents, None, query_mask, is_training=is_training
             )
             if project is None:
                 return outputs
-            # Outputs may be pixels: bfloat16 knows a flow of 100 to half a pixel only.
+            # Outputs may be pixels: bfloat16 rounds a flow of 100 to half a pixel.
             return project(outputs.astype(jnp.float32))
 
         num_queries = queries.shape[1]
-        count = chunks.count(num_queries, self.query_block or num_queries)
-        if count == 1 or hk.running_init():  # in a loop no parameters can be made
+        count = chunks.num_chunks(num_queries, self.query_chunk or num_queries)
+        if count == 1 or hk.running_init():  # a loop can't make parameters
             return decode((queries, query_mask))
         if self.remat:
             decode = stack.remat(decode)
-        return chunks.map_blocks(decode, (queries, query_mask), count, hk.map)
+        return chunks.map_chunks(decode, (queries, query_mask), count, hk.map)
 
 
 @dataclasses.dataclass
@@ -222,22 +109,20 @@ class MeanPool(hk.Module):
         return attention.Projection(self.output_channels, name="output")(pooled)
 
 
+@dataclasses.dataclass
 class LearnedQueries(hk.Module):
     """Queries that are the same for every example, such as one for a class."""
 
-    def __init__(
-        self,
-        num_queries: int,
-        channels: int,
-        init_scale: float = 0.02,
-        name: str | None = None,
-    ):
-        super().__init__(name=name)
-        self._table = (num_queries, channels, init_scale)
+    num_queries: int
+    channels: int
+    init_scale: float = 0.02
+    name: str | None = None
 
     def __call__(self) -> jax.Array:
         """Returns [1, O, E]; 1 serves the whole batch."""
-        return position.learned_array("queries", *self._table)[None]
+        return position.learned_array(
+            "queries", self.num_queries, self.channels, self.init_scale
+        )[None]
 
 
 Head = Decoder | MeanPool
@@ -248,7 +133,7 @@ class Perceiver(hk.Module):
     """inputs -> Encoder -> latents -> Processor -> latents -> head -> outputs."""
 
     encoder: Encoder
-    processor: Processor
+    processor: Processor | IterativeProcessor
     head: Head
     name: str | None = None
 
@@ -273,7 +158,10 @@ class Perceiver(hk.Module):
           [B, O, E or output_channels]; [B, 1, output_channels] from MeanPool.
         """
         latents = self.encoder(inputs, input_mask, is_training)
-        latents = self.processor(latents, inputs, input_mask, is_training)
+        if isinstance(self.processor, IterativeProcessor):
+            latents = self.processor(latents, inputs, input_mask, is_training)
+        else:
+            latents = self.processor(latents, is_training)
         if isinstance(self.head, MeanPool):
             return self.head(latents)
         assert queries is not None, "a Decoder needs queries"

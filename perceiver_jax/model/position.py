@@ -1,9 +1,10 @@
 """Positions are features, not architecture: coordinates, Fourier features, tables.
 
-Fourier features are made on the host in float64: in float32 they are off by 1e-4 at the
-frequencies of an image and by 1e-2 at those of audio.
+Fourier features are computed on the host in float64. In float32 they would be off by
+1e-4 at the frequencies of an image, and by 1e-2 at those of audio.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -35,9 +36,9 @@ def fourier_features(
     Args:
       positions: [..., d] in [-1, 1].
       num_bands: K.
-      max_resolution: the resolution of each dimension that the last band resolves. It
-        is separate from the number of positions, so another size of input can keep
-        the frequencies that the weights know.
+      max_resolution: cells along each dimension that the last band just resolves. Not
+        taken from the positions: inputs of another size keep the frequencies that a
+        model was trained with.
 
     Returns:
       [..., d (2K + 1)] float32: positions, all sines, all cosines.
@@ -57,18 +58,13 @@ def fourier_features(
     return np.concatenate(features, axis=-1).astype(np.float32)
 
 
+@dataclasses.dataclass
 class FourierPosition(hk.Module):
     """Fourier features of an array's own coordinates; any shape works."""
 
-    def __init__(
-        self,
-        num_bands: int,
-        max_resolution: Sequence[int],
-        name: str | None = None,
-    ):
-        super().__init__(name=name)
-        self.num_bands = num_bands
-        self.max_resolution = tuple(max_resolution)
+    num_bands: int
+    max_resolution: Sequence[int]  # see fourier_features
+    name: str | None = None
 
     def __call__(self, shape: Sequence[int]) -> jax.Array:
         """Returns [prod(shape), d (2K + 1)] float32."""
@@ -80,7 +76,7 @@ def grid_fourier_features(
 ) -> jax.Array:
     """Returns the `fourier_features` of an array's cells, [prod(shape), d (2K + 1)].
 
-    A program that it is part of holds them as one small table for each dimension.
+    Compiled programs store one small table per axis, not the full grid.
     """
     if len(max_resolution) != len(shape):
         raise ValueError(
@@ -100,44 +96,33 @@ def grid_fourier_features(
     return features.reshape(math.prod(shape), -1)
 
 
+@dataclasses.dataclass
 class LearnedPosition(hk.Module):
     """A learned table, one row per position, resampled for arrays of another shape."""
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        channels: int,
-        init_scale: float = 0.02,
-        projection: int = 0,
-        name: str | None = None,
-    ):
-        """Makes a table for arrays of `shape`.
-
-        Args:
-          shape: the shape that the table is trained for.
-          channels: width of a row.
-          init_scale: standard deviation of the truncated normal that it starts from.
-          projection: width of a linear map applied to the rows; 0 for none.
-          name: module name.
-        """
-        super().__init__(name=name)
-        self.shape = tuple(shape)
-        self.channels = channels
-        self.init_scale = init_scale
-        self.projection = projection
+    shape: Sequence[int]  # of the arrays that the table is learned for
+    channels: int  # of a row
+    init_scale: float = 0.02
+    projection: int = 0  # width of a linear map applied to the rows; 0 for none
+    name: str | None = None
 
     def __call__(self, shape: Sequence[int]) -> jax.Array:
-        """Returns [prod(shape), channels or projection]."""
+        """Returns [prod(shape), channels or projection].
+
+        Raises:
+          ValueError: shape has another number of dimensions than the table's.
+        """
         table = learned_array(
             "table", math.prod(self.shape), self.channels, self.init_scale
         )
-        if tuple(shape) != self.shape:
-            if len(shape) != len(self.shape):
+        own_shape = tuple(self.shape)
+        if tuple(shape) != own_shape:
+            if len(shape) != len(own_shape):
                 raise ValueError(
-                    f"A table learned for shape {self.shape} can't be resampled to "
+                    f"A table learned for shape {own_shape} can't be resampled to "
                     f"{tuple(shape)}: the number of dimensions differs."
                 )
-            table = table.reshape(*self.shape, self.channels)
+            table = table.reshape(*own_shape, self.channels)
             table = jax.image.resize(table, (*shape, self.channels), "cubic")
             table = table.reshape(-1, self.channels)
         if self.projection:
@@ -150,8 +135,8 @@ def learned_array(
 ) -> jax.Array:
     """Returns a parameter [length, channels] of the current module.
 
-    Latents, queries and position tables all start from a truncated normal; 0.02 is
-    the papers' scale for the first two.
+    Latents, queries, positions and embeddings all start from a truncated normal; 0.02
+    is the papers' scale for latents and queries.
     """
     init = hk.initializers.TruncatedNormal(init_scale)
     return hk.get_parameter(name, [length, channels], init=parameters.table(init))

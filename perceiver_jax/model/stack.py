@@ -9,13 +9,13 @@ from collections.abc import Callable
 import haiku as hk
 import jax
 
-KEPT = "kept_by_remat"
+KEPT = "kept_by_remat"  # a tag, see `remat`
 
 Layer = Callable[[jax.Array], jax.Array]
 
 
 def stacked(layer: Layer, count: int, name: str) -> Layer:
-    """Returns `count` layers with their own parameters, stacked in module `name`.
+    """Returns `count` layers with parameters of their own, stacked in module `name`.
 
     Args:
       layer: creates its modules when called, and keeps the shape of its argument.
@@ -41,15 +41,31 @@ def shared(layer: Layer, count: int) -> Layer:
     return apply if count else _identity
 
 
+def repeated(
+    make_layer: Callable[[], Layer], count: int, share: bool, name: str
+) -> Layer:
+    """Returns `count` layers, `shared` or `stacked`.
+
+    Args:
+      make_layer: creates the modules of a layer, called once if they are shared.
+      count: number of layers; 0 for the identity.
+      share: whether all layers have the same parameters.
+      name: of the module that holds a stack.
+    """
+    if share:
+        return shared(make_layer(), count)
+    return stacked(lambda x: make_layer()(x), count, name)
+
+
 def remat(layer: Layer) -> Layer:
     """Returns a scanned layer that is recomputed in the backward pass from its input.
 
-    Only arrays named KEPT (by checkpoint_name) are kept besides: to make attention's
-    outputs again would take the score matrices again, the largest arrays of a layer.
-    Inside a scan nothing can merge the recomputation with the first pass, so the
-    barriers that would keep the two apart are left out.
+    Keeps only arrays tagged KEPT (by checkpoint_name), attention's outputs: recomputing
+    them would rebuild the score matrices, the largest arrays of a layer.
     """
     policy = jax.checkpoint_policies.save_only_these_names(KEPT)
+    # Nothing can merge the recomputation with the first pass across the border of a
+    # scan, so the barriers that else keep them apart (prevent_cse) are not needed.
     return hk.remat(layer, policy=policy, prevent_cse=False)
 
 

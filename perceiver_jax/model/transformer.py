@@ -1,7 +1,6 @@
 """The Transformer that Perceivers are compared with: it works on the inputs."""
 
 import dataclasses
-from collections.abc import Callable
 
 import haiku as hk
 import jax
@@ -11,13 +10,14 @@ from perceiver_jax.model import attention, stack
 
 @dataclasses.dataclass
 class Transformer(hk.Module):
-    """Self-attends on the inputs themselves; their cost grows with M squared.
+    """Self-attends on the inputs themselves, at a cost that grows with M squared.
 
-    (Perceiver IO, table 1 and appendix F.3: BERT, of the same block as the latents'.)
+    Its layers are those of a Processor, so that it is Perceiver IO's BERT (table 1 and
+    appendix F.3).
     """
 
     num_layers: int
-    self_attention: Callable[[], attention.SelfAttention]
+    self_attention: attention.MakeSelfAttention
     remat: bool = False  # recompute each layer in the backward pass, keep its input
     name: str | None = None
 

@@ -1,4 +1,4 @@
-"""Hugging Face's Perceiver models: which config is which.
+"""Hugging Face's config.json of a Perceiver: which field of ours is which.
 
 Its numbers differ from DeepMind's in places; fields of our config say which are meant:
 
@@ -10,75 +10,43 @@ Its numbers differ from DeepMind's in places; fields of our config say which are
 | padded positions of text query the latents too      | mask_queries            |
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Model names as in scripts/convert_pretrained.py.
-ARCHITECTURES = {
-    "imagenet_fourier": "PerceiverForImageClassificationFourier",
-    "imagenet_learned": "PerceiverForImageClassificationLearned",
-    "imagenet_conv": "PerceiverForImageClassificationConvProcessing",
-    "byte_mlm": "PerceiverForMaskedLM",
-    "optical_flow": "PerceiverForOpticalFlow",
-}
+from perceiver_jax.pretrained.released import Field, Released
 
-# (our field, their field) where both count the same thing.
-_FIELDS = [
-    ("num_latents", "num_latents"),
-    ("latent_channels", "d_latents"),
-    ("num_blocks", "num_blocks"),
-    ("layers_per_block", "num_self_attends_per_block"),
-    ("num_cross_heads", "num_cross_attention_heads"),
-    ("num_self_heads", "num_self_attention_heads"),
-    ("cross_widening", "cross_attention_widening_factor"),
-    ("self_widening", "self_attention_widening_factor"),
-    ("qk_channels", "qk_channels"),
-    ("v_channels", "v_channels"),
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int | None):
+        raise TypeError
+    return value or 0
+
+
+def _count_or_null(value: int) -> int | None:
+    return value or None
+
+
+# Sizes that every class has. "By default" is null there and 0 here.
+_SIZES = [
+    Field(f"model.{ours}", theirs, _count, _count_or_null)
+    for ours, theirs in (
+        ("num_latents", "num_latents"),
+        ("latent_channels", "d_latents"),
+        ("num_blocks", "num_blocks"),
+        ("layers_per_block", "num_self_attends_per_block"),
+        ("num_cross_heads", "num_cross_attention_heads"),
+        ("num_self_heads", "num_self_attention_heads"),
+        ("cross_widening", "cross_attention_widening_factor"),
+        ("self_widening", "self_attention_widening_factor"),
+        ("qk_channels", "qk_channels"),
+        ("v_channels", "v_channels"),
+    )
 ]
 _GELU = {"exact": "gelu", "tanh": "gelu_pytorch_tanh"}
 _TANH = (_GELU["tanh"], "gelu_new", "gelu_fast", "gelu_python_tanh")
 
-# What Hugging Face's classes have in their code and not in their config.
-_FIXED: dict[str, dict[str, Any]] = {
-    "imagenet_fourier": {
-        "stem": "pixels",
-        "positions": ("fourier",),
-        "num_bands": 64,
-        "max_resolution": (224, 224),
-        "decoder_query_residual": True,
-    },
-    "imagenet_learned": {
-        "stem": "pointwise",
-        "stem_channels": 256,
-        "positions": ("learned",),
-        "position_channels": 256,
-        "position_projection": 256,
-        "decoder_query_residual": True,
-    },
-    "imagenet_conv": {
-        "stem": "conv",
-        "stem_channels": 64,
-        "stem_padding": "torch",
-        "positions": ("fourier",),
-        "num_bands": 64,
-        "max_resolution": (56, 56),
-        "decoder_query_residual": True,
-    },
-    "byte_mlm": {
-        "num_decoder_heads": 8,
-        "decoder_qk_channels": 256,
-        "decoder_query_residual": False,
-        "mask_queries": False,
-    },
-    "optical_flow": {
-        "stem": "patches",
-        "stem_channels": 64,
-        "patch_size": 3,
-        "concat_frames": True,
-        "num_bands": 64,
-        "decoder_query_residual": False,
-    },
-}
+# Fields of our `model` that no class there has a field for.
 _FIXED_FOR_ALL = {
     "num_cross_attends": 1,
     "decoder_widening": 1,
@@ -86,114 +54,167 @@ _FIXED_FOR_ALL = {
     "decoder_v_channels": 0,
     "num_decoder_heads": 1,
 }
-# These differ in their numbers only: an export says so and goes on.
-_ONLY_NUMBERS = ("stem_padding", "decoder_query_residual", "mask_queries")
+# The same, which some of our models have and configs of released models leave alone.
+_FIXED_WHERE_PRESENT = {
+    "kind": "perceiver",
+    "share_weights": True,
+    "permute": False,
+    "head": "query",
+}
 
 
-def from_config(theirs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns a model's name and the fields of our config that differ from its own.
+def identify(theirs: Mapping[str, Any], models: Iterable[Released]) -> Released:
+    """Returns which of the models a config.json is of.
+
+    Raises:
+      ValueError: none of them.
+    """
+    by_name = {model.huggingface.architecture: model for model in models}
+    found = theirs.get("architectures")
+    if not isinstance(found, list) or len(found) != 1 or found[0] not in by_name:
+        raise ValueError(
+            f"architectures={found} is no model that is known here: "
+            f"{', '.join(by_name)}."
+        )
+    return by_name[found[0]]
+
+
+def from_config(theirs: Mapping[str, Any], model: Released) -> dict[str, Any]:
+    """Returns the fields of our config that config.json says.
 
     Args:
       theirs: their config.json.
+      model: what it is of, from `identify`.
 
     Returns:
-      One of ARCHITECTURES, and {"model.FIELD" or "data.FIELD": value}.
+      {"model.FIELD" or "data.FIELD": value}.
 
     Raises:
-      ValueError: another architecture, or one that was never released.
+      ValueError: a field is missing or has a value that no released model has.
     """
-    names = {architecture: name for name, architecture in ARCHITECTURES.items()}
-    found = theirs.get("architectures") or ["none"]
-    if found[0] not in names:
-        raise ValueError(
-            f"config.json has architectures={found}; known are {', '.join(names)}."
-        )
-    name = names[found[0]]
-    if missing := {their for _, their in _FIELDS} - theirs.keys():
-        raise ValueError(f"config.json has no {', '.join(sorted(missing))}.")
-    for field, known in (
+    sizes = _sizes(model)
+    if missing := {field.theirs for field in sizes} - theirs.keys():
+        raise ValueError(f"no field {', '.join(sorted(missing))}.")
+    for name, known in (
         ("cross_attention_shape_for_attention", "kv"),
         ("use_query_residual", True),
     ):
-        if theirs.get(field, known) != known:
-            raise ValueError(f"config.json has {field}={theirs[field]}, not {known}.")
+        if theirs.get(name, known) != known:
+            raise ValueError(f"{name}={theirs[name]}, which must be {known}.")
     act = theirs.get("hidden_act", "gelu")
     if act != "gelu" and act not in _TANH:
-        raise ValueError(f"config.json has hidden_act='{act}', which is no GELU.")
-    model: dict[str, Any] = {ours: theirs[field] or 0 for ours, field in _FIELDS}
-    model["gelu"] = "exact" if act == "gelu" else "tanh"
-    model |= _FIXED_FOR_ALL | _FIXED[name] | _sizes(name, theirs)
-    fields = {f"model.{field}": value for field, value in model.items()}
-    if name.startswith("imagenet"):
-        fields["data.num_classes"] = len(theirs.get("id2label") or [0, 1])
-    if name == "imagenet_learned":  # one position a pixel; others take any size
-        fields["data.image_size"] = model["max_resolution"]
-    return name, fields
+        raise ValueError(f"hidden_act='{act}', which is no GELU.")
+    fixed = _FIXED_FOR_ALL | {**model.huggingface.fixed, **model.huggingface.numbers}
+    fields = {f"model.{name}": value for name, value in fixed.items()}
+    fields["model.gelu"] = "exact" if act == "gelu" else "tanh"
+    for field in sizes:
+        fields[field.ours] = _convert(field, theirs[field.theirs])
+    if model.classes:
+        fields[f"data.{model.classes.field}"] = len(_labels(theirs))
+    return fields
 
 
-def _sizes(name: str, theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes of inputs, which each architecture keeps in a field of its own."""
-    if name == "byte_mlm":
-        return {
-            "vocab_size": theirs["vocab_size"],
-            "max_length": theirs["max_position_embeddings"],
-            "input_channels": theirs["d_model"],
-            "decoder_v_channels": theirs["d_model"],
-        }
-    if name == "optical_flow":
-        size = tuple(theirs["train_size"])
-        return {"image_size": size, "max_resolution": size}
-    if name == "imagenet_learned":
-        return {"max_resolution": (theirs["image_size"],) * 2}
-    return {}
+def class_names(theirs: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the classes, none where config.json only numbers them."""
+    labels = _labels(theirs)
+    return [] if labels == _numbered(len(labels)) else labels
 
 
 def to_config(
-    name: str, model: Mapping[str, Any], num_classes: int, input_channels: int
+    model: Released,
+    ours: Mapping[str, Any],
+    input_channels: int,
+    num_classes: int = 0,
+    names: Sequence[str] = (),
 ) -> tuple[dict[str, Any], list[str]]:
     """Returns their config.json, and in which fields their numbers will differ.
 
     Args:
-      name: one of ARCHITECTURES.
-      model: our config's `model`.
-      num_classes: of an image classifier; not used for others.
+      model: what it is to be a config of.
+      ours: our config's `model`.
       input_channels: C of the encoder's inputs.
+      num_classes: of a classifier.
+      names: of its classes, where they are known.
 
     Raises:
       ValueError: their code has no such model; all fields that it can't have.
     """
-    sizes: dict[str, Any] = {}
-    if name == "byte_mlm":
-        sizes = {
-            "vocab_size": model["vocab_size"],
-            "max_position_embeddings": model["max_length"],
-        }
-    elif name == "optical_flow":
-        sizes = {"train_size": list(model["max_resolution"])}
-    elif name == "imagenet_learned":
-        sizes = {"image_size": model["max_resolution"][0]}
     theirs = {
-        "architectures": [ARCHITECTURES[name]],
+        "architectures": [model.huggingface.architecture],
         "model_type": "perceiver",
+        "hidden_act": _GELU[ours["gelu"]],
+        **{
+            field.theirs: field.to_theirs(ours[name])
+            for name, field in _model_sizes(model).items()
+        },
         "d_model": input_channels,
-        "hidden_act": _GELU[model["gelu"]],
-        **{field: model[ours] or None for ours, field in _FIELDS},
-        **sizes,
     }
-    if name.startswith("imagenet"):
-        theirs["id2label"] = {str(i): f"LABEL_{i}" for i in range(num_classes)}
-        theirs["label2id"] = {f"LABEL_{i}": i for i in range(num_classes)}
-    _, back = from_config(theirs)
-    fixed = {"share_weights": True, "permute": False, "head": "query"}
-    if model["num_blocks"] == 1:
-        del fixed["share_weights"]
-    wanted = fixed | {
-        field.removeprefix("model."): value
-        for field, value in back.items()
-        if field.startswith("model.")
-    }
-    differs = [f for f, value in wanted.items() if f in model and model[f] != value]
-    if unknown := [field for field in differs if field not in _ONLY_NUMBERS]:
-        listed = ", ".join(f"{f}={model[f]} (there: {wanted[f]})" for f in unknown)
-        raise ValueError(f"{ARCHITECTURES[name]} can't have model fields {listed}.")
+    if model.classes:
+        labels = names or _numbered(num_classes)
+        theirs["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        theirs["label2id"] = {label: i for i, label in enumerate(labels)}
+
+    wanted: dict[str, Any] = dict(_FIXED_WHERE_PRESENT)
+    if ours["num_blocks"] == 1:
+        del wanted["share_weights"]  # of one block there is nothing to share
+    for path, value in from_config(theirs, model).items():
+        room, name = path.split(".")
+        if room == "model":
+            wanted[name] = value
+    differs = [name for name in wanted if name in ours and ours[name] != wanted[name]]
+    unlike = [name for name in differs if name not in model.huggingface.numbers]
+    if unlike:
+        raise ValueError(_explain(model, ours, {name: wanted[name] for name in unlike}))
     return theirs, differs
+
+
+def _model_sizes(model: Released) -> dict[str, Field]:
+    """The sizes that stand in our `model`, by their name there."""
+    found = [field for field in _sizes(model) if field.ours.startswith("model.")]
+    return {field.ours.removeprefix("model."): field for field in found}
+
+
+def _sizes(model: Released) -> list[Field]:
+    return [*_SIZES, *model.huggingface.sizes]
+
+
+def _explain(
+    model: Released, ours: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> str:
+    listed = ", ".join(
+        f"{name}={ours[name]} (there: {wanted[name]})" for name in wanted
+    )
+    flags = " ".join(
+        f"--config.model.{name}={shlex.quote(str(wanted[name]))}" for name in wanted
+    )
+    return (
+        f"{model.huggingface.architecture} can't have {listed}. Only {model.config} and"
+        f" models that differ from it in {', '.join(_model_sizes(model))} can be "
+        f"exported: train with {flags}."
+    )
+
+
+def _convert(field: Field, value: Any) -> Any:
+    try:
+        return field.to_ours(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{field.theirs}={value!r}, which is no size.") from error
+
+
+def _labels(theirs: Mapping[str, Any]) -> list[str]:
+    """The classes in order; transformers takes two where nothing is said."""
+    labels = theirs.get("id2label")
+    if not labels:
+        number = theirs.get("num_labels", 2)
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"num_labels={number!r}, which is no number of classes.")
+        return _numbered(number)
+    if isinstance(labels, Mapping):
+        numbers = [str(i) for i in range(len(labels))]
+        if labels.keys() == set(numbers):
+            return [str(labels[number]) for number in numbers]
+    raise ValueError("id2label must name every class, by '0', '1', '2', ...")
+
+
+def _numbered(number: int) -> list[str]:
+    return [f"LABEL_{i}" for i in range(number)]

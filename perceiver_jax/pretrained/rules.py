@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from einops import rearrange
 
 Arrays = Mapping[str, np.ndarray]  # by path
 Tree = Mapping[str, Mapping[str, Any]]  # {module: {name: array}}, Haiku's
@@ -33,15 +32,6 @@ KERNEL_OIHW = Form(lambda x: _one_cell(x, (2, 3)).T, lambda x: x.T[:, :, None, N
 CONVOLUTION_OIHW = Form(
     lambda x: x.transpose(2, 3, 1, 0), lambda x: x.transpose(3, 2, 0, 1)
 )
-# Rows of a linear map of the patches of two frames: by frame there, by pixel here.
-FRAME_PATCHES = Form(
-    lambda x: rearrange(x, "(t k c) f -> (k t c) f", t=2, c=3),
-    lambda x: rearrange(x, "(k t c) f -> (t k c) f", t=2, c=3),
-)
-FRAME_PATCHES_TRANSPOSED = Form(
-    lambda x: FRAME_PATCHES.to_ours(x.T), lambda x: FRAME_PATCHES.to_theirs(x).T
-)
-CHANNELS = Form(lambda x: x[None, None, None], lambda x: x[0, 0, 0])  # BatchNorm's
 
 
 class Rule(NamedTuple):
@@ -120,6 +110,28 @@ def unflatten(arrays: Arrays) -> dict[str, dict[str, np.ndarray]]:
         module, name = path.rsplit("/", 1)
         tree.setdefault(module, {})[name] = array
     return tree
+
+
+def check_shapes(
+    found: Arrays, wanted: Mapping[str, tuple[int, ...]], where: str
+) -> None:
+    """Raises ValueError naming every array that is missing, too many or misshapen."""
+    lines = []
+    for path in sorted(wanted.keys() | found.keys()):
+        if path not in found:
+            lines.append(f"  {path}: missing, of shape {wanted[path]}")
+        elif path not in wanted:
+            lines.append(f"  {path}: not in the model, of shape {found[path].shape}")
+        elif found[path].shape != wanted[path]:
+            shape = found[path].shape
+            lines.append(f"  {path}: {shape} in the file, {wanted[path]} in the model")
+    if lines:
+        raise ValueError(
+            f"{where} holds another model than the config says. Choose another --model "
+            "or set fields, such as --config.model.num_latents or "
+            f"--config.data.num_classes. {len(lines)} arrays differ:\n"
+            + "\n".join(lines)
+        )
 
 
 def _refuse(left: Arrays) -> None:

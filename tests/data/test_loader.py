@@ -1,12 +1,13 @@
 """Batches: order, restart, processes, padding."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 from absl import flags
 
-from perceiver_jax.data.loader import eval_batches, train_batches
+from perceiver_jax.data.loader import EvalLoader, Mixture, TrainLoader
 from perceiver_jax.data.sources import ArraySource, CorruptExample
 
 
@@ -38,8 +39,16 @@ def _assert_equal(left, right):
             np.testing.assert_array_equal(one[name], other[name])
 
 
+def _joined(*parts):
+    """The batches of all processes as global ones."""
+    return [
+        {name: np.concatenate([batch[name] for batch in step]) for name in step[0]}
+        for step in zip(*parts, strict=True)
+    ]
+
+
 def test_every_epoch_has_every_example_in_a_new_order():
-    batches = _first(train_batches(_source(12), _noisy, 4, seed=0), 9)
+    batches = _first(TrainLoader(_source(12), _noisy, 4, 0).batches(), 9)
     for batch in batches:
         assert batch["x"].shape == (4,) and batch["noise"].shape == (4, 2)
         np.testing.assert_array_equal(batch["mask"], np.ones(4, np.float32))
@@ -53,7 +62,7 @@ def test_every_epoch_has_every_example_in_a_new_order():
 
 def test_the_seed_decides_order_and_noise():
     one, same, other = (
-        _first(train_batches(_source(12), _noisy, 4, seed=seed, finish=_scale), 4)
+        _first(TrainLoader(_source(12), _noisy, 4, seed, finish=_scale).batches(), 4)
         for seed in [5, 5, 6]
     )
     _assert_equal(one, same)
@@ -64,33 +73,26 @@ def test_the_seed_decides_order_and_noise():
 @pytest.mark.parametrize("size", [3, 10, 100])  # below, around and far above a batch
 def test_starting_at_a_step_continues_exactly(size):
     settings = {"seed": 1, "finish": _scale, "process_index": 1, "process_count": 2}
-    batches = _first(train_batches(_source(size), _noisy, 8, **settings), 9)
-    later = train_batches(_source(size), _noisy, 8, start_step=5, **settings)
-    _assert_equal(batches[5:], _first(later, 4))
+    loader = TrainLoader(_source(size), _noisy, 8, **settings)
+    batches = _first(loader.batches(), 9)
+    _assert_equal(batches[5:], _first(loader.batches(5), 4))
 
 
 @pytest.mark.parametrize("process_count", [2, 3, 6])
 def test_processes_together_see_the_global_batches(process_count):
-    whole = _first(train_batches(_source(20), _noisy, 6, seed=3), 7)
+    whole = _first(TrainLoader(_source(20), _noisy, 6, 3).batches(), 7)
     parts = [
         _first(
-            train_batches(
-                _source(20),
-                _noisy,
-                6,
-                seed=3,
+            TrainLoader(
+                *(_source(20), _noisy, 6, 3),
                 process_index=index,
                 process_count=process_count,
-            ),
+            ).batches(),
             7,
         )
         for index in range(process_count)
     ]
-    joined = [
-        {name: np.concatenate([batch[name] for batch in step]) for name in step[0]}
-        for step in zip(*parts, strict=True)
-    ]
-    _assert_equal(joined, whole)
+    _assert_equal(_joined(*parts), whole)
 
 
 def test_finish_draws_differently_in_each_process_and_step():
@@ -98,15 +100,12 @@ def test_finish_draws_differently_in_each_process_and_step():
         batch["scale"]
         for index in range(2)
         for batch in _first(
-            train_batches(
-                _source(20),
-                _noisy,
-                4,
-                seed=3,
+            TrainLoader(
+                *(_source(20), _noisy, 4, 3),
                 finish=_scale,
                 process_index=index,
                 process_count=2,
-            ),
+            ).batches(),
             5,
         )
     ]
@@ -115,9 +114,9 @@ def test_finish_draws_differently_in_each_process_and_step():
 
 def test_worker_processes_change_nothing():
     flags.FLAGS.mark_as_parsed()  # as absl.app.run does in a program
-    settings = {"seed": 2, "start_step": 3, "finish": _scale}
-    expected = _first(train_batches(_source(10), _noisy, 4, **settings), 5)
-    batches = train_batches(_source(10), _noisy, 4, num_workers=1, **settings)
+    loader = TrainLoader(_source(10), _noisy, 4, 2, finish=_scale)
+    expected = _first(loader.batches(3), 5)
+    batches = dataclasses.replace(loader, num_workers=1).batches(3)
     _assert_equal(_first(batches, 5), expected)
     batches.close()
 
@@ -126,7 +125,7 @@ def test_a_mask_of_the_task_is_kept():
     def half_valid(example, rng):
         return {"x": example["x"], "mask": np.float32(example["x"] % 2)}
 
-    batch = next(train_batches(_source(8), half_valid, 8, seed=0))
+    batch = next(TrainLoader(_source(8), half_valid, 8, 0).batches())
     np.testing.assert_array_equal(batch["mask"], batch["x"] % 2)
 
 
@@ -136,13 +135,11 @@ def test_evaluation_sees_every_example_once(size, batch_size, process_count):
     counts = set()
     seen = []
     for index in range(process_count):
-        batches = eval_batches(
-            _source(size),
-            _plain,
-            batch_size,
+        batches = EvalLoader(
+            *(_source(size), _plain, batch_size),
             process_index=index,
             process_count=process_count,
-        )
+        ).batches()
         first, again = list(batches), list(batches)
         _assert_equal(first, again)
         counts.add(len(first))
@@ -158,26 +155,115 @@ def test_evaluation_sees_every_example_once(size, batch_size, process_count):
     np.testing.assert_array_equal(np.sort(seen), np.arange(size))
 
 
-def test_evaluation_stops_at_a_corrupt_example():
-    def reject_five(example):
-        if example["x"] == 5:
-            raise CorruptExample("cat/five.jpg: truncated")
+def _reject(*numbers):
+    def preprocess(example):
+        if example["x"] in numbers:
+            raise CorruptExample(f"cat/{example['x']}.jpg: truncated")
         return _plain(example)
 
-    with pytest.raises(CorruptExample, match="cat/five.jpg"):
-        list(eval_batches(_source(8), reject_five, 4))
+    return preprocess
 
 
-def test_impossible_sizes_are_rejected_at_once():
-    for make in [
-        lambda source, size, count: train_batches(
-            source, _noisy, size, seed=0, process_count=count
+def test_evaluation_leaves_out_names_and_counts_corrupt_examples(caplog):
+    # One of a batch, a whole batch, and the last before padding.
+    batches = list(EvalLoader(_source(10), _reject(0, 4, 5, 6, 7, 9), 4).batches())
+    seen = [batch["x"][batch["mask"] == 1] for batch in batches]
+    np.testing.assert_array_equal(np.concatenate(seen), [1, 2, 3, 8])
+    left_out = [batch["left_out"] for batch in batches]
+    np.testing.assert_array_equal(
+        left_out, np.float32([[1, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]])
+    )
+    for batch in batches:
+        assert batch["row"].shape == (4, 3)
+        np.testing.assert_array_equal(batch["row"][batch["mask"] == 0], 0)
+    for number in (0, 4, 5, 6, 7, 9):
+        assert f"cat/{number}.jpg: truncated" in caplog.text
+
+
+def test_processes_leave_out_the_same_examples():
+    whole = list(EvalLoader(_source(10), _reject(3, 6), 4).batches())
+    parts = [
+        list(EvalLoader(_source(10), _reject(3, 6), 4, index, 2).batches())
+        for index in range(2)
+    ]
+    _assert_equal(_joined(*parts), whole)
+
+
+def test_evaluation_without_any_good_example_says_so():
+    batches = EvalLoader(_source(3), _reject(0, 1, 2), 4).batches()
+    with pytest.raises(ValueError, match="All 3 examples to evaluate on are corrupt"):
+        list(batches)
+
+
+def test_siblings_stand_side_by_side():
+    def both_ways(example, rng):
+        return [{"x": example["x"], "sign": sign} for sign in (1, -1)]
+
+    loader = TrainLoader(_source(8), both_ways, 4, 0, siblings=2)
+    assert loader.num_examples == 16
+    batches = _first(loader.batches(), 4)
+    for batch in batches:
+        np.testing.assert_array_equal(batch["sign"], [1, -1, 1, -1])
+        np.testing.assert_array_equal(batch["x"][0::2], batch["x"][1::2])
+    seen = np.concatenate([batch["x"][0::2] for batch in batches])
+    np.testing.assert_array_equal(np.sort(seen), np.arange(8))
+    parts = [
+        _first(
+            dataclasses.replace(loader, process_index=n, process_count=2).batches(), 4
+        )
+        for n in range(2)
+    ]
+    _assert_equal(_joined(*parts), batches)
+
+
+def test_groups_of_examples_become_one():
+    def gather(examples, rng):
+        return {"x": np.stack([example["x"] for example in examples])}
+
+    loader = TrainLoader(_source(12), gather, 2, 0, group_size=3)
+    assert loader.num_examples == 4
+    epoch = np.concatenate([batch["x"] for batch in _first(loader.batches(), 2)])
+    assert epoch.shape == (4, 3)
+    np.testing.assert_array_equal(np.sort(epoch, axis=None), np.arange(12))
+    _assert_equal(_first(loader.batches(), 9)[5:], _first(loader.batches(5), 4))
+
+
+def test_a_mixture_gives_each_source_its_share():
+    few, many = ArraySource(x=np.arange(3)), ArraySource(x=np.arange(100, 200))
+    loader = TrainLoader(Mixture([few, many], [3, 1]), _noisy, 8, 0)
+    assert loader.num_examples == 103
+    batches = _first(loader.batches(), 40)
+    drawn = np.concatenate([batch["x"] for batch in batches])
+    assert np.mean(drawn < 100) == pytest.approx(3 / 4, abs=0.01)
+    # Neither comes again before all of it was there.
+    rare = drawn[drawn >= 100]
+    assert len(np.unique(rare)) == len(rare) == 80
+    _assert_equal(batches[5:9], _first(loader.batches(5), 4))
+
+
+def test_groups_of_a_mixture_are_of_one_source():
+    def gather(examples, rng):
+        return {"x": np.stack([example["x"] for example in examples])}
+
+    mixture = Mixture([_source(6), ArraySource(x=np.arange(100, 106))], [1, 1])
+    batches = TrainLoader(mixture, gather, 4, 0, group_size=3).batches()
+    drawn = np.concatenate([batch["x"] for batch in _first(batches, 5)])
+    assert {tuple(row) for row in drawn < 100} == {(True,) * 3, (False,) * 3}
+
+
+def test_impossible_sizes_are_rejected():
+    for make in (
+        lambda source, size, count: TrainLoader(
+            source, _noisy, size, 0, process_count=count
         ),
-        lambda source, size, count: eval_batches(
+        lambda source, size, count: EvalLoader(
             source, _plain, size, process_count=count
         ),
-    ]:
-        with pytest.raises(ValueError, match="10 is not divisible by 4 processes"):
-            make(_source(8), 10, 4)
+    ):
+        with pytest.raises(ValueError, match="10 is not divisible by 4: processes"):
+            make(_source(8), 10, 4).batches()
         with pytest.raises(ValueError, match="source holds no examples"):
-            make(_source(0), 4, 1)
+            make(_source(0), 4, 1).batches()
+    empty = Mixture([_source(8), _source(0)], [1, 1])
+    with pytest.raises(ValueError, match="source holds no examples"):
+        TrainLoader(empty, _noisy, 4, 0).batches()

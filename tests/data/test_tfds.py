@@ -62,7 +62,7 @@ def test_image_source_names_what_is_wrong(imagenet, tmp_path):
         image_source("imagenet2012", "tset", str(imagenet))
     with pytest.raises(
         FileNotFoundError,
-        match=rf"missing.*\npython scripts/prepare_tfds.py --name=imagenet2012"
+        match=rf"missing.*\npython -m scripts.prepare_tfds --name=imagenet2012"
         rf" --data_dir={tmp_path} --manual_dir=DIR\n.*ILSVRC2012_img_train.tar",
     ):
         image_source("imagenet2012", "train", str(tmp_path))
@@ -141,6 +141,6 @@ def test_a_corpus_that_is_not_prepared_says_how_to_prepare_it(tmp_path):
         capture_output=True,
         text=True,
     )
-    command = f"python scripts/prepare_tfds.py --name=wiki40b/en --data_dir={tmp_path}"
+    command = f"python -m scripts.prepare_tfds --name=wiki40b/en --data_dir={tmp_path}"
     assert f"FileNotFoundError: {tmp_path}/wiki40b/en/" in done.stderr
     assert command in done.stderr.splitlines()

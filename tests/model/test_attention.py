@@ -1,24 +1,13 @@
-"""Attention and its residual blocks, with plain numpy in float64 as the judge."""
+"""Attention and its layers, with plain numpy in float64 as the judge."""
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxprs import all_shapes
+from judge import normal, numpy_attend, random_like
 
 from perceiver_jax.model import attention, kernel
-
-
-def normal(*shape, seed=0, scale=1.0):
-    return scale * np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def random_like(params, seed=0):
-    """The same tree with no zero anywhere, so that every bias and norm is seen."""
-    leaves, structure = jax.tree.flatten(params)
-    leaves = [normal(*x.shape, seed=seed + i, scale=0.5) for i, x in enumerate(leaves)]
-    return jax.tree.unflatten(structure, leaves)
 
 
 def transform(function, *args, **kwargs):
@@ -30,35 +19,6 @@ def transform(function, *args, **kwargs):
 
 
 # The judge.
-
-
-def numpy_weights(query, key, key_mask=None):
-    """[B, N, h, d] and [B, M, h, d] to [B, h, N, M], in loops over B and h."""
-    batch, heads = key.shape[0], query.shape[2]
-    query, key = np.float64(query), np.float64(key)
-    weights = np.zeros((batch, heads, query.shape[1], key.shape[1]))
-    for b in range(batch):
-        keep = np.ones(key.shape[1], bool) if key_mask is None else key_mask[b]
-        for h in range(heads):
-            q = query[b % query.shape[0], :, h]
-            k = key[b, keep, h % key.shape[2]]
-            if keep.any():
-                scores = np.exp(q @ k.T)
-                weights[b, h, :, keep] = (scores / scores.sum(-1, keepdims=True)).T
-    return weights
-
-
-def numpy_attend(query, key, value, key_mask=None):
-    weights = numpy_weights(query, key, key_mask)
-    value = np.broadcast_to(
-        np.float64(value), (*value.shape[:2], query.shape[2], value.shape[3])
-    )
-    return np.stack(
-        [
-            np.stack([weights[b, h] @ value[b, :, h] for h in range(value.shape[2])], 1)
-            for b in range(value.shape[0])
-        ]
-    )
 
 
 def numpy_linear(params, x):
@@ -106,130 +66,6 @@ def numpy_cross_attention(params, heads, query, inputs, query_residual):
     return x + numpy_mlp(
         params, f"{name}/mlp", numpy_norm(params[f"{name}/mlp_norm"], x)
     )
-
-
-# attend.
-
-MASK = np.random.default_rng(7).random((2, 21)) < 0.6
-
-
-@pytest.mark.parametrize(
-    ("query_batch", "key_heads", "value_heads", "mask"),
-    [
-        (2, 3, 3, None),
-        (1, 3, 3, MASK),
-        (2, 1, 3, MASK),
-        (2, 3, 1, MASK),
-        (1, 1, 1, None),
-    ],
-)
-def test_attend_is_softmax_attention(query_batch, key_heads, value_heads, mask):
-    query = normal(query_batch, 5, 3, 4, seed=1)
-    key = normal(2, 21, key_heads, 4, seed=2)
-    value = normal(2, 21, value_heads, 6, seed=3)
-    outputs = jax.jit(kernel.attend)(query, key, value, mask)
-    expected = numpy_attend(query, key, value, mask)
-    np.testing.assert_allclose(outputs, expected, atol=1e-5)
-
-
-# Two even blocks, four smaller ones rather than padding, and three that need it.
-@pytest.mark.parametrize(
-    ("num_keys", "query_batch", "masked"),
-    [(16, 2, False), (20, 1, True), (19, 1, False), (19, 2, True), (17, 2, False)],
-)
-def test_visiting_keys_in_blocks_changes_nothing(
-    monkeypatch, num_keys, query_batch, masked
-):
-    arrays = (
-        normal(query_batch, 5, 3, 4, seed=1),
-        normal(2, num_keys, 1, 4, seed=2),
-        normal(2, num_keys, 3, 6, seed=3),
-    )
-    mask = MASK[:, :num_keys] if masked else None
-    target = normal(2, 5, 3, 6, seed=4)
-
-    def loss(arrays):
-        outputs = kernel.attend(*arrays, mask)
-        return (outputs * target).sum(), outputs
-
-    gradient = lambda: jax.jit(jax.grad(lambda *x: loss(*x), has_aux=True))(arrays)
-    dense_gradients, dense = gradient()
-    monkeypatch.setattr(kernel, "KEY_BLOCK", 8)
-    assert "scan" in str(jax.make_jaxpr(loss)(arrays))
-    gradients, outputs = gradient()
-    np.testing.assert_allclose(outputs, dense, atol=1e-5)
-    np.testing.assert_allclose(outputs, numpy_attend(*arrays, mask), atol=1e-5)
-    for gradient, expected in zip(gradients, dense_gradients):
-        np.testing.assert_allclose(gradient, expected, atol=2e-5)
-
-
-@pytest.mark.parametrize(("key_block", "max_scores"), [(64, 2**30), (4096, 2**13)])
-def test_blocks_never_hold_all_scores(monkeypatch, key_block, max_scores):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
-    monkeypatch.setattr(kernel, "MAX_SCORES", max_scores)
-    query, key = normal(1, 64, 2, 4), normal(1, 512, 2, 4)
-    loss = lambda query: kernel.attend(query, key, key).sum()
-    for function in (loss, jax.grad(loss)):
-        shapes = all_shapes(jax.make_jaxpr(function)(query).jaxpr)
-        assert max(map(np.prod, shapes)) < 64 * 512
-
-
-@pytest.mark.parametrize("key_block", [4096, 8])
-def test_rows_without_keys_are_zero_with_finite_gradients(monkeypatch, key_block):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
-    query, key, value = (normal(2, n, 3, 4, seed=n) for n in (5, 21, 21))
-    mask = MASK.copy()
-    mask[1] = False
-
-    def loss(query, key, value):
-        outputs = kernel.attend(query, key, value, mask)
-        return (outputs**2).sum(), outputs
-
-    gradient = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
-    gradients, outputs = gradient(query, key, value)
-    np.testing.assert_array_equal(outputs[1], 0)
-    assert np.abs(outputs[0]).max() > 0.1
-    for gradient in gradients:
-        assert np.isfinite(gradient).all()
-        np.testing.assert_array_equal(gradient[1], 0)
-
-
-@pytest.mark.parametrize("key_block", [4096, 8])
-def test_bfloat16_inputs_have_a_float32_softmax(monkeypatch, key_block):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
-    # Scores around 64, where neighbours in bfloat16 are half a unit apart.
-    query = np.full((1, 3, 1, 4), 4.0) + normal(1, 3, 1, 4, seed=1, scale=0.1)
-    key = np.full((1, 21, 1, 4), 4.0) + normal(1, 21, 1, 4, seed=2, scale=0.1)
-    value = normal(1, 21, 1, 6, seed=3)
-    low = [jnp.asarray(x, jnp.bfloat16) for x in (query, key, value)]
-    same_values = [np.float32(x) for x in low]
-
-    weights = jax.jit(kernel.attention_weights)(*low[:2])
-    assert weights.dtype == jnp.float32
-    np.testing.assert_allclose(weights, numpy_weights(*same_values[:2]), rtol=1e-3)
-    outputs = jax.jit(lambda *x: kernel.attend(*x))(*low)
-    assert outputs.dtype == jnp.bfloat16
-    np.testing.assert_allclose(
-        np.float32(outputs), numpy_attend(*same_values), atol=1e-2
-    )
-
-
-@pytest.mark.parametrize(("query_batch", "heads"), [(1, 4), (2, 1)])
-def test_bfloat16_gradients_are_close_to_those_of_float32(query_batch, heads):
-    # One key and value for all query heads, as when projections are folded.
-    arrays = (
-        normal(query_batch, 5, heads, 4, seed=1),
-        normal(2, 21, 1, 4, seed=2),
-        normal(2, 21, 1, 6, seed=3),
-    )
-    low = [jnp.asarray(x, jnp.bfloat16) for x in arrays]
-    loss = lambda *arrays: (jnp.float32(kernel.attend(*arrays)) ** 2).sum()
-    gradient = jax.jit(jax.grad(loss, (0, 1, 2)))
-    same_values = [x.astype(jnp.float32) for x in low]
-    for computed, expected in zip(gradient(*low), gradient(*same_values)):
-        assert computed.dtype == jnp.bfloat16
-        scale = np.abs(expected).max()
-        np.testing.assert_allclose(np.float32(computed), expected, atol=0.03 * scale)
 
 
 # Multi-head attention.
@@ -326,10 +162,10 @@ def test_weights_are_those_that_the_values_are_mixed_with(sizes):
     np.testing.assert_allclose(outputs, expected, atol=3e-5)
 
 
-@pytest.mark.parametrize("key_block", [4096, 4])
+@pytest.mark.parametrize("key_chunk", [4096, 4])
 @pytest.mark.parametrize("sizes", ["project first", "project after"], indirect=True)
-def test_masked_inputs_cannot_change_outputs(sizes, key_block, monkeypatch):
-    monkeypatch.setattr(kernel, "KEY_BLOCK", key_block)
+def test_masked_inputs_cannot_change_outputs(sizes, key_chunk, monkeypatch):
+    monkeypatch.setattr(kernel, "KEY_CHUNK", key_chunk)
     heads, _, _, num_queries, num_inputs, channels = sizes
     width = channels - channels % heads
     query, inputs = normal(2, num_queries, 7), normal(2, num_inputs, channels, seed=1)
@@ -365,7 +201,7 @@ def test_channels_that_heads_do_not_divide_are_named(widths, message):
         build.init(jax.random.key(0))
 
 
-# Norm, MLP and residual blocks.
+# Norm, MLP and layers.
 
 
 def test_layer_norm_has_eps_and_float32_statistics():
@@ -394,7 +230,7 @@ def test_mlp_has_a_tanh_gelu_and_widens():
 
 
 @pytest.mark.parametrize("query_residual", [True, False])
-def test_cross_attention_block(query_residual):
+def test_cross_attention_layer(query_residual):
     query, inputs = normal(1, 4, 6), normal(2, 9, 5, seed=1)
 
     def attend(query, inputs):
@@ -409,7 +245,7 @@ def test_cross_attention_block(query_residual):
         assert width == (5,), "as wide as the inputs by default"
 
 
-def test_self_attention_block():
+def test_self_attention_layer():
     inputs = normal(2, 5, 8)
     mask = np.array([[1, 1, 1, 0, 0], [1] * 5], bool)
     attend = lambda x, mask: attention.SelfAttention(2, widening_factor=3)(x, mask)
@@ -424,17 +260,17 @@ def test_self_attention_block():
 
 
 @pytest.fixture(params=["self", "cross"])
-def dropout_block(request):
-    """The kind of block, its parameters, and (params, seed, x) -> outputs."""
+def dropout_layer(request):
+    """The kind of layer, its parameters, and (params, seed, x) -> outputs."""
 
-    def block(x, is_training):
+    def layer(x, is_training):
         if request.param == "self":
             module = attention.SelfAttention(2, dropout_rate=0.5)
             return module(x, is_training=is_training)
         module = attention.CrossAttention(2, dropout_rate=0.5)
         return module(x, x, is_training=is_training)
 
-    module = hk.transform(block)
+    module = hk.transform(layer)
     init = lambda: module.init(jax.random.key(0), normal(2, 5, 8), True)
     train = jax.jit(lambda params, key, x: module.apply(params, key, x, True))
     # Without a key: there is no randomness to use.
@@ -442,8 +278,8 @@ def dropout_block(request):
     return request.param, random_like(jax.eval_shape(init)), train, evaluate
 
 
-def test_dropout_is_given_by_its_key_and_leaves_residuals_alone(dropout_block):
-    kind, params, train, evaluate = dropout_block
+def test_dropout_is_given_by_its_key_and_leaves_residuals_alone(dropout_layer):
+    kind, params, train, evaluate = dropout_layer
     x = normal(2, 5, 8)
     first, again, other = (train(params, jax.random.key(n), x) for n in (1, 1, 2))
     np.testing.assert_array_equal(first, again)

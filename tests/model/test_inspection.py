@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perceiver_jax.model import attention, inspection, perceiver
+from perceiver_jax.model import attention, inspection, perceiver, processor
 
 CROSS = ("encoder/cross_attention/attention", "decoder/cross_attention/attention")
 
@@ -48,7 +48,7 @@ def test_map_is_the_softmax_of_scaled_products(heads, num_queries):
     model = hk.transform_with_state(forward)
     params, state = initialize(model, inputs)
     see = jax.jit(functools.partial(inspection.attention_maps, model))
-    maps = see((params, state), inputs)
+    maps = see(params, state, inputs)
     expected = softmax_by_hand(*to_float64((params, query, inputs)), heads)
     expected *= query_mask[:, None, :, None]
     np.testing.assert_allclose(maps["attention"], expected, atol=2e-5)
@@ -62,7 +62,7 @@ def make_perceiver():
     def forward(batch, is_training):
         model = perceiver.Perceiver(
             perceiver.Encoder(4, 8, cross),
-            perceiver.Processor(3, 2, self_attention, True, 3, cross, remat=True),
+            processor.IterativeProcessor(3, 2, self_attention, 3, cross, remat=True),
             perceiver.Decoder(cross, 5),
         )
         queries = perceiver.LearnedQueries(2, 8)()
@@ -102,4 +102,4 @@ def test_two_calls_of_one_module_are_not_mixed_up():
     model = hk.transform_with_state(forward)
     variables = initialize(model, jnp.ones((1, 3, 4)))
     with pytest.raises(ValueError, match="attention ran twice"):
-        inspection.attention_maps(model, variables, jnp.ones((1, 3, 4)))
+        inspection.attention_maps(model, *variables, jnp.ones((1, 3, 4)))

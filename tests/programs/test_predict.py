@@ -1,7 +1,6 @@
-"""Conversion and prediction as programs, on real pictures, text and frames."""
+"""Prediction as a program, on real pictures, text and frames."""
 
 import json
-import pathlib
 import re
 import subprocess
 
@@ -10,7 +9,6 @@ import numpy as np
 import oracles
 import programs
 import pytest
-import safetensors.numpy
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
@@ -24,14 +22,9 @@ from perceiver_jax.data.image import decoding
 from perceiver_jax.data.text import tokenizer
 from perceiver_jax.data.video import files as video
 from perceiver_jax.engine import checkpoint
-from perceiver_jax.pretrained import files
 from scripts import convert_pretrained
 
 HUGGINGFACE = oracles.DATA / "huggingface"
-
-
-def convert(*flags, fails=False):
-    return programs.run("scripts.convert_pretrained", *flags, fails=fails)
 
 
 def predict(workdir, *arguments, stdin=b"", fails=False):
@@ -276,115 +269,3 @@ def test_files_that_are_not_there_or_no_images(models, photos, tmp_path):
     (tmp_path / "labels").write_text("one\n")
     error = refuse(workdir, str(photos), labels=tmp_path / "labels")
     assert "1 lines, the model 7 classes" in error
-
-
-# Conversion
-
-
-def test_converted_checkpoint_says_what_it_is(models):
-    _, about, folder = checkpoint.load_variables(models / "mlm")
-    source = about["source"]
-    path = HUGGINGFACE / "mlm" / "model.safetensors"
-    assert source["sha256"] == files.sha256(path)
-    assert source["format"] == "Hugging Face"
-    assert about["config"]["model"]["mask_queries"] is False
-    assert about["config"]["model"]["gelu"] == "exact"
-
-
-def test_deepmind_file_to_checkpoint_to_huggingface_and_back(tmp_path):
-    fields = [f"--config.{k}={v}" for k, v in oracles.small_fields("byte_mlm").items()]
-    path = oracles.DATA / "mlm.npz"
-    ours = tmp_path / "ours"
-    convert(f"--from={path}", "--model=byte_mlm", f"--out={ours}", *fields)
-    variables, about, _ = checkpoint.load_variables(ours)
-    assert about["source"]["licence"].startswith("CC-BY-4.0")
-    assert about["source"]["url"].endswith("language_perceiver_io_bytes.pickle")
-    # Hugging Face's code has 8 decoder heads of 32 channels, this small model not.
-    done = convert(
-        f"--from={ours}", "--to=huggingface", f"--out={tmp_path / 'no'}", fails=True
-    )
-    assert "num_decoder_heads=4 (there: 8)" in done.stderr
-    assert not (tmp_path / "no").exists()
-    done = convert(f"--from={path}", "--model=byte_mlm", f"--out={ours}", fails=True)
-    assert "has checkpoints already" in done.stderr
-
-
-def test_folder_comes_back_from_huggingface_the_same(models, tmp_path):
-    convert(f"--from={models / 'mlm'}", "--to=huggingface", f"--out={tmp_path}")
-    found, expected = (
-        safetensors.numpy.load_file(folder / "model.safetensors")
-        for folder in (tmp_path, HUGGINGFACE / "mlm")
-    )
-    assert found.keys() == expected.keys()
-    for name, array in found.items():
-        np.testing.assert_array_equal(array, expected[name])
-
-
-def test_training_can_start_from_a_converted_model(trained_digits, tmp_path):
-    out = tmp_path / "folder"
-    convert(f"--from={trained_digits}", "--to=huggingface", f"--out={out}")
-    convert(f"--from={out}", f"--out={tmp_path / 'converted'}")
-    variables, about, _ = checkpoint.load_variables(trained_digits)
-    back, about_back, _ = checkpoint.load_variables(tmp_path / "converted")
-    found, expected = checkpoint.leaves(back), checkpoint.leaves(variables)
-    assert found.keys() == expected.keys()
-    for name, array in found.items():
-        np.testing.assert_array_equal(array, expected[name])
-    assert about_back["config"]["model"]["gelu"] == "tanh"
-    done = programs.run(
-        "experiments.train",
-        *programs.RUN,
-        f"--workdir={tmp_path / 'next'}",
-        f"--config.init_from={tmp_path / 'converted'}",
-    )
-    assert f"init_from: {len(expected)} params loaded" in done.stderr + done.stdout
-
-
-@pytest.mark.parametrize(
-    ("source", "name", "message"),
-    [
-        ("nowhere.pystate", "byte_mlm", "no file nowhere.pystate"),
-        (oracles.DATA / "mlm.npz", None, "--model=NAME"),
-        (oracles.DATA, None, "no config.json"),
-        (oracles.DATA / "mlm.npz", "optical_flow", "arrays are not of this model"),
-        (
-            oracles.DATA / "mlm.npz",
-            "byte_mlm",
-            r"(?s)another model.*encoder/latents: \(8, 32\) in the file, \(256, 1280\)",
-        ),
-        (HUGGINGFACE / "mlm", "optical_flow", "is of byte_mlm, not of --model=optical"),
-    ],
-)
-def test_what_can_not_be_converted_leaves_nothing(tmp_path, source, name, message):
-    source = pathlib.Path(source)
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        config = convert_pretrained.config_of(source, name)
-        convert_pretrained.to_checkpoint(source, config, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_missing_and_misshapen_arrays_are_all_named(tmp_path):
-    arrays = dict(np.load(oracles.DATA / "mlm.npz"))
-    del arrays["params/embedding_decoder|bias"]
-    arrays["params/embed|embeddings"] = np.zeros((7, 24), np.float32)
-    np.savez(tmp_path / "x.npz", **arrays)
-    with pytest.raises(ValueError, match="2 arrays differ") as error:
-        convert_pretrained.to_checkpoint(
-            tmp_path / "x.npz", oracles.small_config("byte_mlm"), tmp_path / "out"
-        )
-    assert "text_embedding/output_bias: missing, of shape (262,)" in str(error.value)
-    assert "text_embedding/embeddings: (7, 24) in the file" in str(error.value)
-
-
-def test_nan_inside_is_refused(tmp_path):
-    arrays = dict(np.load(oracles.DATA / "optical_flow.npz"))
-    name = "params/image_preprocessor/patches_linear|w"
-    arrays[name] = np.where(np.arange(64) == 3, np.nan, arrays[name])
-    np.savez(tmp_path / "x.npz", **arrays)
-    with pytest.raises(ValueError, match=r"1 arrays hold NaN(?s:.*)patches_linear/w"):
-        convert_pretrained.to_checkpoint(
-            tmp_path / "x.npz",
-            oracles.small_config("optical_flow"),
-            tmp_path / "out",
-        )
-    assert not (tmp_path / "out").exists()

@@ -4,15 +4,17 @@ What is changed, and how much at strength 1, is as in RAFT (Teed & Deng 2020, se
 which AutoFlow takes over (Sun et al. 2021): colours, an eraser, scale, stretch, flips.
 """
 
-import cv2
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from perceiver_jax import extras
 from perceiver_jax.data.flow.pairs import check_size
 from perceiver_jax.data.sources import Example
 
-# At strength 1. How far colours and sizes change scales with it, and the chance that
-# something is erased; the other chances do not.
+cv2 = extras.Library("cv2", extra="flow")
+
+# Values at strength 1. Strength scales how far colours and sizes change, and the chance
+# that something is erased; the other chances stay.
 _COLOR = 0.4  # brightness, contrast and saturation, as a share either way
 _HUE = 0.5 / np.pi  # of a turn, either way
 _ASYMMETRIC = 0.2  # chance that the frames' colours change apart
@@ -32,7 +34,7 @@ def augment(
 
     Args:
       pair: of pairs.mask_damage.
-      rng: what it may use.
+      rng: decides the part and all changes.
       size: height and width of the part.
       strength: 0 cuts out a part and changes nothing, 1 is RAFT's.
 
@@ -98,7 +100,7 @@ def _resample(pair, start, scale, size):
             borderMode=cv2.BORDER_REPLICATE,
         )
 
-    # The mean of flow and of no flow is neither: where some is missing, the nearest.
+    # Between known and unknown flow nothing is true: sparse flow takes the nearest.
     dense = pair["valid"].all()
     marks = np.stack([pair["valid"], pair["damaged"]], -1).astype(np.uint8)
     valid, damaged = np.moveaxis(warp(marks, cv2.INTER_NEAREST), -1, 0).astype(bool)

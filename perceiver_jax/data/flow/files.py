@@ -1,14 +1,18 @@
 """Files of optical flow: Middlebury's .flo, .pfm, and KITTI's 16-bit .png.
 
 Flow is [H, W, 2] float32 in pixels, x then y, and comes with `valid` [H, W] bool: where
-the file knows it. What comes back is what was written, to the bit; KITTI's format has
-steps of 1/64 pixel.
+it is known. What is written is read again to the bit; KITTI's format has steps of 1/64
+pixel.
 """
 
 import pathlib
 
-import cv2
 import numpy as np
+
+from perceiver_jax import extras
+from perceiver_jax.data.sources import CorruptExample
+
+cv2 = extras.Library("cv2", extra="flow")
 
 _MAGIC = np.float32(202021.25)  # first number of every .flo file
 _MAX_SIDE = 100_000  # of a frame that a .flo file may claim
@@ -20,12 +24,14 @@ def read_flow(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     """Reads a flow file of any of the three formats, told by its suffix.
 
     Returns:
-      flow [H, W, 2] float32, and valid [H, W] bool. Flow is 0 where it is not valid in
-      a .png, and as the file has it in others; it may hold NaN.
+      flow [H, W, 2] float32, and valid [H, W] bool. Where it is not valid, flow of a
+      .png is 0, and that of others is what the file holds. It may be NaN anywhere.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is damaged, truncated, or in another format than its suffix says.
+      CorruptExample: it is damaged, truncated, or in another format than its suffix
+        says.
+      ValueError: its suffix is none of SUFFIXES.
     """
     return _format_of(path)[0](path)
 
@@ -38,7 +44,7 @@ def write_flow(
     Args:
       path: .flo, .pfm or .png.
       flow: in pixels. A .png holds -512 to 511.98.
-      valid: [H, W]; everywhere by default. A .pfm can't tell.
+      valid: [H, W]; everywhere by default. A .pfm has no way to say it.
 
     Raises:
       ValueError: an unknown suffix; flow or `valid` that the format can't hold.
@@ -53,11 +59,13 @@ def write_flow(
 def _read_flo(path):
     data = path.read_bytes()
     if len(data) < 12 or np.frombuffer(data, "<f4", 1)[0] != _MAGIC:
-        raise ValueError(f"{path} is no .flo file: its first bytes are {data[:4]!r}.")
+        raise CorruptExample(
+            f"{path} is no .flo file: its first bytes are {data[:4]!r}."
+        )
     width, height = (int(n) for n in np.frombuffer(data, "<i4", 2, 4))
     sane = 0 < width < _MAX_SIDE and 0 < height < _MAX_SIDE
     if not sane or len(data) != 12 + 8 * width * height:
-        raise ValueError(
+        raise CorruptExample(
             f"{path} says {height}x{width} pixels and has {len(data)} bytes: it is "
             "damaged or truncated."
         )
@@ -77,7 +85,7 @@ def _write_flo(path, flow, valid):
 def _read_pfm(path):
     pixels = _decode(path)
     if pixels.dtype != np.float32 or pixels.ndim != 3:
-        raise ValueError(f"{path} is no .pfm file of three channels, as flow has.")
+        raise CorruptExample(f"{path} is no .pfm file of three channels, as flow has.")
     return np.ascontiguousarray(pixels[..., :0:-1]), np.ones(pixels.shape[:2], bool)
 
 
@@ -91,7 +99,7 @@ def _write_pfm(path, flow, valid):
 def _read_kitti(path):
     pixels = _decode(path)
     if pixels.dtype != np.uint16 or pixels.shape[2:] != (3,):
-        raise ValueError(
+        raise CorruptExample(
             f"{path} is {pixels.dtype} {list(pixels.shape)}, but KITTI's flow is a "
             "16-bit .png of three channels: was it saved anew by another program?"
         )
@@ -112,12 +120,13 @@ def _write_kitti(path, flow, valid):
 
 def _decode(path):
     data = np.frombuffer(path.read_bytes(), np.uint8)
+    damaged = CorruptExample(f"{path} is damaged, truncated or no {path.suffix} file.")
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    except cv2.error as error:
-        raise ValueError(f"{path} can't be decoded: {error}") from error
+    except cv2.error as error:  # such as a size below 0, or beyond all bounds
+        raise damaged from error
     if pixels is None:
-        raise ValueError(f"{path} is damaged, truncated or no {path.suffix} file.")
+        raise damaged
     return pixels
 
 

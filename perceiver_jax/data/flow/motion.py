@@ -1,25 +1,26 @@
-"""Where a point of the first frame is at time t: 0 in it, and 1 in the second.
+"""Motion: where a point of the first frame is at a later time.
 
-Points are arrays [2, ...], x then y, in pixels.
+The first frame is at time 0, the second at time 1. Points are arrays [2, ...], x then
+y, in pixels.
 """
 
 import dataclasses
 
 import numpy as np
 
-_STEEPEST = 0.2  # of a deformation, in pixels a pixel: below 1 it can be inverted
-_INVERSION_STEPS = 6  # each brings the inverse nearer by _STEEPEST
+_STEEPEST = 0.2  # slope of a deformation; below 1 it can be inverted
+_INVERSION_STEPS = 6  # each leaves at most _STEEPEST of the error
 
 
 @dataclasses.dataclass(frozen=True)
 class Homography:
-    """A homography about a point, none at time 0.
+    """A homography about a point, which grows from the identity at time 0.
 
     Attributes:
       center: [2], what it turns about.
       shift: [2] pixels.
-      linear: [2, 2], what is added to the identity: turn, scale and shear.
-      perspective: [2], for each pixel from the centre.
+      linear: [2, 2], turn, scale and shear, as what is added to the identity.
+      perspective: [2], how fast the scale falls with each pixel from the centre.
     """
 
     center: np.ndarray
@@ -40,19 +41,19 @@ class Homography:
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """A smooth deformation, then homographies, the first one first.
+    """A smooth deformation, then homographies, in their order.
 
     Attributes:
-      homographies: such as an object's and the camera's.
-      waves: (amplitude [2] in pixels, radians a pixel [2], phase) of sines whose sum is
-        the deformation.
+      homographies: such as an object's, then the camera's.
+      waves: sines whose sum is the deformation, each (amplitude [2] in pixels, radians
+        a pixel [2], phase).
     """
 
     homographies: tuple[Homography, ...]
     waves: tuple[tuple[np.ndarray, np.ndarray, float], ...] = ()
 
     def matrix(self, t: float) -> np.ndarray:
-        """Returns all homographies in one, [3, 3]."""
+        """Returns all homographies as one, [3, 3]."""
         matrix = np.eye(3)
         for homography in self.homographies:
             matrix = homography.matrix(t) @ matrix
@@ -92,8 +93,8 @@ def project(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 def random_homography(
     rng: np.random.Generator, size: tuple[int, int], motion: float
 ) -> Homography:
-    """Draws one that moves a frame by `motion` pixels or, mostly, less."""
-    # Strengths such that each part moves the corners of a frame by about as much.
+    """Draws a homography that moves most frames by less than `motion` pixels."""
+    # Scaled so that each of its parts moves a frame's corners about equally far.
     height, width = size
     radius = np.hypot(height, width) / 2
     strength = motion * rng.uniform() ** 1.5

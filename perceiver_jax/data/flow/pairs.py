@@ -1,4 +1,4 @@
-"""What is done to a pair of frames, whatever it came from.
+"""What is done to a pair of frames, wherever it came from.
 
 A pair is `{"frames": [2, H, W, 3] uint8, "flow": [H, W, 2] float32 in pixels, "valid":
 [H, W] bool}`, with "occluded" [H, W] bool where it is known, and a "name".

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-import cv2
-import matplotlib
 import numpy as np
 
+from perceiver_jax import extras
 from perceiver_jax.data.flow.pairs import denormalize
+
+cv2 = extras.Library("cv2", extra="flow")
+matplotlib = extras.Library("matplotlib", extra="flow")
 
 _SMALLEST = 180  # pixels; lower pictures are magnified in a panel
 _ARROWS = 16  # along the longer side
@@ -103,7 +105,7 @@ def panel(
     """
     truth = np.where(valid[..., None], truth, 0)
     shown = truth if valid.any() else flow
-    # Of a pair that hardly moves, parts of a pixel are no colours.
+    # At least a pixel, or noise would be in full colour where hardly anything moves.
     largest = max(1.0, float(np.percentile(np.linalg.norm(shown, axis=-1), 99)))
     first, second = denormalize(frames)
     error = np.linalg.norm(flow - truth, axis=-1)[valid]

@@ -6,10 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-_GREY = (128, 128, 128)  # fills what moves in from outside the image
+_GREY = (128, 128, 128)  # of what moves in from outside the image
 
-# An operation of RandAugment takes an image, the magnitude over 10, and a sign, which
-# those that have a direction use.
+# An operation of RandAugment: (image, magnitude / 10, sign of its direction) -> image.
 _Operation = Callable[[Image.Image, float, int], Image.Image]
 
 

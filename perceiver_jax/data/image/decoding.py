@@ -25,8 +25,9 @@ def decode(data: bytes | np.ndarray, name: str) -> Image.Image:
     """The RGB image in encoded bytes or in a uint8 array.
 
     Grey, palette and CMYK images become RGB; transparency is dropped (the colour
-    below it stays); 16-bit channels keep their upper 8 bits. The camera's
-    orientation tag is ignored, as in the papers' TensorFlow pipelines.
+    below it stays); 16-bit channels keep their upper 8 bits. Of several pictures in a
+    file, the first one counts. The camera's orientation tag is ignored, as in the
+    papers' TensorFlow pipelines.
 
     Args:
       data: a file's bytes, in any format that Pillow reads, or an array [H, W],
@@ -34,22 +35,29 @@ def decode(data: bytes | np.ndarray, name: str) -> Image.Image:
       name: what to call the image in an error.
 
     Raises:
-      CorruptExample: the bytes are truncated, damaged or no image.
+      CorruptExample: the bytes are truncated, damaged or no image; or its pixels are
+        of 32 bits, of which no file says what is white.
       ValueError: the array has another shape or type.
     """
     if isinstance(data, np.ndarray):
         return _from_array(data, name)
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if image.mode.startswith("I"):  # 16-bit grey: convert() would clip it
-                upper = (np.asarray(image) >> 8).astype(np.uint8)
-                return Image.fromarray(upper).convert("RGB")
-            return image.convert("RGB")
+            return _to_rgb(image)
     except Image.UnidentifiedImageError as error:
         raise CorruptExample(f"{name}: in no image format that is known") from error
     # Pillow's many readers raise errors of any type on damaged bytes.
     except Exception as error:
         raise CorruptExample(f"{name}: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") and image.format == "TIFF":
+        raise ValueError("pixels of 32 bits; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):  # 16-bit grey: convert() would clip it
+        upper = (np.asarray(image) >> 8).astype(np.uint8)
+        return Image.fromarray(upper).convert("RGB")
+    return image.convert("RGB")
 
 
 def _from_array(pixels: np.ndarray, name: str) -> Image.Image:

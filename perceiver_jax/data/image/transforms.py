@@ -1,7 +1,7 @@
 """Crops, flips and normalization of RGB images of Pillow: pure functions.
 
-Every random operation takes the generator that it may use, so an image is a function
-of (seed, step). No operation changes its input.
+A random operation draws from the generator that it is given, so a training image is a
+function of (seed, step). No operation changes its input.
 """
 
 import math
@@ -41,7 +41,7 @@ def inception_crop(
             left = int(rng.integers(image.width - width + 1))
             top = int(rng.integers(image.height - height + 1))
             return _resize(image, size, (left, top, left + width, top + height))
-    # Only very long images come here: no part of them has such an aspect.
+    # Only a very long image comes here: next to no part of it has such an aspect.
     return center_crop(image, size, fraction=1.0)
 
 
@@ -53,8 +53,8 @@ def center_crop(
     Args:
       image: any RGB image.
       size: height and width of the result, in pixels.
-      fraction: side of the part over that of the largest with the result's aspect;
-        0.875 is the papers' 224 out of 256.
+      fraction: side of the part, as a share of the largest part with the result's
+        aspect; 0.875 is the papers' 224 out of 256.
     """
     height, width = size
     scale = fraction * min(image.height / height, image.width / width)

@@ -1,8 +1,9 @@
 """Corpora of text as random-access sources, of any size in little memory.
 
-An example is `{"text": bytes, "name": str}`. Files are reached in spans of SPAN bytes,
-so that the index of a corpus is a number for each file, whatever its size, and the
-order of training is a function of (seed, step), with nothing to replay on resuming.
+An example is `{"text": bytes, "name": str}`. Files are cut into spans of SPAN bytes, so
+the index of a corpus is one number for each file, whatever its size. Any span can be
+read by itself, so the order of training is a function of (seed, step), and resuming
+replays nothing.
 """
 
 import glob
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 SPAN = 16_384  # bytes; some eight documents of C4
 SEPARATOR = b"\n\n"  # between documents: white space, never masked
 _JSON = (".json", ".jsonl")
+# What reading a text raises on a line that is no JSON object with one.
+_NO_TEXT = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 def in_memory(texts: Sequence[bytes], names: Sequence[str]) -> ArraySource:
@@ -40,11 +43,11 @@ class TextFiles:
     """The files that a pattern names, each cut at line ends into spans of SPAN bytes.
 
     - `.jsonl` and `.json` have a JSON object a line; an example is the texts of the
-      objects that begin in a span, none where an object is longer than the span.
+      objects that begin in a span. It is empty inside an object longer than a span.
     - Everything else is plain text, UTF-8 or not; an example is the lines that begin
       in a span. A line that is longer than two spans is cut.
-    - `.gz` of either is unpacked once into the folder `cache`, because a
-      compressed file can only be read from its beginning.
+    - `.gz` of either is unpacked once into the folder `cache`, because a packed file
+      can only be read from its beginning.
 
     Every byte of every file is in exactly one example.
     """
@@ -53,20 +56,18 @@ class TextFiles:
         """Lists the files.
 
         Args:
-          pattern: a glob such as "corpus/**/*.txt"; `**` is any folders.
+          pattern: a file, or a glob such as "corpus/**/*.txt"; `**` is any folders.
           field: where the objects of JSON files hold the text.
           cache: where `.gz` files are unpacked.
 
         Raises:
           FileNotFoundError: no file matches.
+          NotADirectoryError: `cache` is a file.
           ValueError: all files are empty, or a `.gz` is corrupt.
         """
         pattern = os.path.expanduser(pattern)
-        found = sorted(glob.glob(pattern, recursive=True))
         self._field = field
-        self._names = [name for name in found if os.path.isfile(name)]
-        if not self._names:
-            raise FileNotFoundError(f"no file matches {pattern!r}; give a glob of text")
+        self._names = _find(pattern)
         self._files = [
             _unpack(pathlib.Path(name), pathlib.Path(cache).expanduser())
             if name.endswith(".gz")
@@ -108,7 +109,7 @@ class TextFiles:
                 value = json.loads(line)
                 # A lone surrogate is valid in JSON, but has no UTF-8.
                 texts.append(value[self._field].encode(errors="surrogatepass"))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except _NO_TEXT as error:
                 with self._files[number].open("rb") as stream:
                     row += 1 + sum(
                         stream.read(min(SPAN, start - at)).count(b"\n")
@@ -116,10 +117,22 @@ class TextFiles:
                     )
                 shown = line[:80].decode(errors="backslashreplace")
                 raise ValueError(
-                    f"{self._names[number]} line {row} is no JSON object with a text "
-                    f"in field {self._field!r}: {shown}"
+                    f"{self._names[number]} line {row} is no JSON object, in UTF-8, "
+                    f"with a text in field {self._field!r}: {shown}"
                 ) from error
         return texts
+
+
+def _find(pattern: str) -> list[str]:
+    if os.path.isfile(pattern):  # whatever brackets may be in its name
+        return [pattern]
+    found = [n for n in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(n)]
+    if not found:
+        wanted = "give a file or a glob, such as 'corpus/**/*.txt'"
+        if os.path.isdir(pattern):
+            wanted = f"it is a folder: give {os.path.join(pattern, '**', '*.txt')!r}"
+        raise FileNotFoundError(f"no file matches {pattern!r}; {wanted}")
+    return found
 
 
 def _line_start(stream: BinaryIO, place: int, limit: int | None) -> int:
@@ -144,6 +157,10 @@ def _unpack(path: pathlib.Path, cache: pathlib.Path) -> pathlib.Path:
     target = cache / f"{key}_{path.stem}"
     if target.exists():
         return target
+    if cache.exists() and not cache.is_dir():
+        raise NotADirectoryError(
+            f"{cache} is a file; name a folder to unpack {path.name} into"
+        )
     cache.mkdir(parents=True, exist_ok=True)
     logger.info("Unpacking %s, once, to %s.", path, target)
     part = cache / f"{target.name}.{uuid.uuid4().hex}"  # of this process alone

@@ -1,6 +1,6 @@
 """Labelled texts, or pairs of texts, from CSV, TSV and JSONL files of one's own."""
 
-import csv
+import codecs
 import json
 import os
 import pathlib
@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from perceiver_jax.data.sources import Example
-
-# Bytes that are not UTF-8 become surrogates, and are themselves again in examples.
-_ESCAPE = "surrogateescape"
+from perceiver_jax.data.text import delimited
+from perceiver_jax.data.text.delimited import ESCAPE
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*_DELIMITERS, ".jsonl")  # of files that can be read
@@ -81,7 +80,7 @@ def read_labelled(
     A .csv or .tsv file has a header, and its fields are quoted as spreadsheets do it:
     a field with a delimiter, line break or quote stands in quotes, which are doubled
     inside. A .jsonl file has one JSON object a line. Texts are the file's own bytes,
-    valid UTF-8 or not.
+    valid UTF-8 or not; white space around labels and names of columns does not count.
 
     Args:
       path: the file; its column `label` holds the name of each example's class.
@@ -106,7 +105,7 @@ def read_labelled(
     if missing:
         raise ValueError(
             f"{path} has no column {' and '.join(missing)}, but {', '.join(columns)};"
-            " rename a column, or name the columns of texts"
+            f" {_hint(columns)}"
         )
 
     labels = [_label(record, f"{path} line {line}") for line, record in records]
@@ -133,17 +132,36 @@ def read_labelled(
     return LabelledTexts(path, rows, class_names, text_columns)
 
 
-def _read_records(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
+def _hint(columns: Sequence[str]) -> str:
+    """Returns what to do where columns are missing."""
+    if len(columns) == 1:
+        for delimiter, advice in (
+            ("\t", "its fields stand between tabs: name it .tsv"),
+            (";", "its fields stand between semicolons: save it with commas"),
+            (",", "its fields stand between commas: name it .csv"),
+        ):
+            if delimiter in columns[0]:
+                return advice
+    return "rename a column, or name the columns of texts, in the first line"
+
+
+def _read_records(path: pathlib.Path) -> Sequence[tuple[int, Mapping[str, Any]]]:
     """Returns the first line, from 1, and the fields of every row."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is not a file; give a {' or '.join(SUFFIXES)} file with columns"
             " text and label"
         )
-    if path.suffix not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise ValueError(f"{path} is not named {' or '.join(SUFFIXES)}; convert it")
-    if path.suffix in _DELIMITERS:
-        records = list(_read_delimited(path))
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or 0 in start:
+        raise ValueError(f"{path} is UTF-16; save it as UTF-8")
+    records: Sequence[tuple[int, Mapping[str, Any]]]
+    if suffix in _DELIMITERS:
+        records = delimited.read(path, _DELIMITERS[suffix], known="label")
     else:
         records = list(_read_json_lines(path))
     if not records:
@@ -151,41 +169,14 @@ def _read_records(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
     return records
 
 
-def _read_delimited(path: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    # A spreadsheet may mark its file as UTF-8 with three bytes in front.
-    with path.open(encoding="utf-8-sig", errors=_ESCAPE, newline="") as file:
-        reader = csv.reader(file, delimiter=_DELIMITERS[path.suffix], strict=True)
-        header: list[str] = []
-        end = 0
-        try:
-            for row in reader:
-                line, end = end + 1, reader.line_num
-                if not row:  # an empty line
-                    continue
-                if not header:
-                    header = row
-                    continue
-                if len(row) != len(header):
-                    raise ValueError(
-                        f"{path} line {line} has {len(row)} fields, the header"
-                        f" {len(header)}; quote a field that holds a delimiter"
-                    )
-                yield line, dict(zip(header, row, strict=True))
-        except csv.Error as error:
-            raise ValueError(
-                f"{path} line {end + 1}: {error}; quote a field that holds quotes and"
-                " double these, or use a .jsonl file"
-            ) from error
-
-
 def _read_json_lines(path: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", errors=_ESCAPE) as file:
+    with path.open(encoding="utf-8-sig", errors=ESCAPE) as file:
         for line, text in enumerate(file, 1):
             if not text.strip():
                 continue
             try:
                 record = json.loads(text)
-            except json.JSONDecodeError as error:
+            except (json.JSONDecodeError, RecursionError) as error:
                 raise ValueError(
                     f"{path} line {line} is not JSON: {error}; write one object a line"
                 ) from error
@@ -205,7 +196,14 @@ def _label(record: Mapping[str, Any], where: str) -> str:
         raise ValueError(
             f"{where} has the label {label!r}; give the name of a class, or remove it"
         )
-    return label
+    try:
+        label.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where} has the label {label!r}, which is not UTF-8; save the file as"
+            " UTF-8"
+        ) from error
+    return label.strip()
 
 
 def _text(record: Mapping[str, Any], name: str, where: str) -> bytes:
@@ -213,7 +211,7 @@ def _text(record: Mapping[str, Any], name: str, where: str) -> bytes:
     if not isinstance(text, str):
         raise ValueError(f"{where} has {text!r} as {name}; give a text, or remove it")
     try:
-        return text.encode(errors=_ESCAPE)
+        return text.encode(errors=ESCAPE)
     except UnicodeEncodeError as error:  # half of an escaped pair, as in "\ud83d"
         raise ValueError(
             f"{where} has in {name} what is no character: {error}; correct it"

@@ -14,7 +14,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import sentencepiece
+
+from perceiver_jax import extras
+
+sentencepiece = extras.Library("sentencepiece", extra="text")
 
 PAD, BOS, EOS, MASK, CLS, SEP = range(6)
 RESERVED = ("[PAD]", "[BOS]", "[EOS]", "[MASK]", "[CLS]", "[SEP]")
@@ -25,10 +28,10 @@ class Tokenizer(abc.ABC):
     """What the rest of the code knows of a tokenizer.
 
     Attributes:
-      name: told by checkpoints, so that weights are never used with other tokens.
+      name: kept in checkpoints, so that weights are never used with other tokens.
       pieces: the bytes that every token stands for, none for the reserved ones.
-      bytes_per_token: of text that is sure to fill as many tokens as are wanted, in
-        any usual text.
+      bytes_per_token: in any usual text, so many bytes for each token that is wanted
+        are enough.
     """
 
     name: str
@@ -124,6 +127,8 @@ class SentencePiece(Tokenizer):
                 "'bytes' or to a model file of yours"
             )
         content = path.read_bytes()
+        if not content:  # which SentencePiece would take
+            raise ValueError(f"{path} is no SentencePiece model: it is empty")
         try:
             model = sentencepiece.SentencePieceProcessor(model_proto=content)
         except RuntimeError as error:
@@ -170,8 +175,8 @@ def train(
 ) -> bytes:
     """Trains a SentencePiece model (unigram) for `SentencePiece`, and returns its file.
 
-    Nothing is normalised, and what the alphabet lacks is told in bytes: any text comes
-    back as it was. No piece spans two words.
+    Nothing is normalised, and characters outside the alphabet are encoded as bytes: any
+    text comes back as it was. No piece spans two words.
 
     Args:
       texts: to learn the pieces from.

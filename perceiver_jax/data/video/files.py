@@ -4,8 +4,12 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
-import av
 import numpy as np
+
+from perceiver_jax import extras
+from perceiver_jax.data.sources import CorruptExample
+
+av = extras.Library("av", extra="video")
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
 
@@ -14,16 +18,16 @@ def read_frames(path: pathlib.Path) -> Iterator[np.ndarray]:
     """Yields the frames of a video, [H, W, 3] uint8.
 
     Raises:
-      ValueError: it can't be decoded, or holds no pictures.
+      CorruptExample: it can't be decoded, perhaps after some frames, or holds none.
     """
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise ValueError(f"{path} holds no video.")
+                raise CorruptExample(f"{path} holds no video.")
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="rgb24")
     except av.FFmpegError as error:
-        raise ValueError(f"{path} can't be decoded as a video: {error}") from error
+        raise CorruptExample(f"{path} can't be decoded as a video: {error}") from error
 
 
 def frame_rate(path: pathlib.Path) -> Fraction:

@@ -10,6 +10,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import haiku as hk
 import jax
@@ -55,6 +56,27 @@ class ImageInputs(hk.Module):
             # is the same, so only an architecture that relies on their order suffers.
             inputs = inputs[:, permutation(inputs.shape[1], self.permutation_seed)]
         return inputs
+
+
+def grid_shape(
+    make_stem: Callable[[], Stem] | None, image_size: Sequence[int]
+) -> tuple[int, int]:
+    """Returns the rows and columns of the cells that a stem makes of an image.
+
+    The stem itself is asked, and nothing is computed; None is as in ImageInputs.
+    """
+    height, width = image_size
+    if make_stem is None:
+        return height, width
+    stem = hk.transform_with_state(lambda *args: make_stem()(*args))
+
+    def features(images):
+        variables = stem.init(jax.random.key(0), images, True)
+        return stem.apply(*variables, None, images, False)[0]
+
+    images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+    _, rows, columns, _ = jax.eval_shape(features, images).shape
+    return rows, columns
 
 
 def permutation(length: int, seed: int) -> np.ndarray:
@@ -105,9 +127,11 @@ class Patches(hk.Module):
 class ConvStem(hk.Module):
     """7x7 convolution, BatchNorm, ReLU and 3x3 max-pool: a quarter of the size."""
 
+    strides: ClassVar = (2, 2)  # of the convolution and of the pooling, along each axis
+
     channels: int = 64
     bn_axis: str | None = None  # axis to average statistics over; pmap needs it
-    same_padding: bool = True  # else as in Hugging Face's port: see below
+    same_padding: bool = True  # else as in Hugging Face's port: see __call__
     name: str | None = None
 
     def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
@@ -116,10 +140,11 @@ class ConvStem(hk.Module):
         Without same_padding the convolution pads 3 cells on all sides and the pooling
         none: 224 pixels give 55 cells, not 56.
         """
+        conv_stride, pool_stride = self.strides
         conv = hk.Conv2D(
             self.channels,
             kernel_shape=7,
-            stride=2,
+            stride=conv_stride,
             padding="SAME" if self.same_padding else [(3, 3), (3, 3)],
             with_bias=False,
             w_init=parameters.matrix(hk.initializers.VarianceScaling(1.0)),
@@ -139,4 +164,5 @@ class ConvStem(hk.Module):
         x = norm(conv(images).astype(jnp.float32), is_training)
         x = jax.nn.relu(x).astype(images.dtype)
         padding = "SAME" if self.same_padding else "VALID"
-        return hk.max_pool(x, (1, 3, 3, 1), (1, 2, 2, 1), padding)
+        pool_strides = (1, pool_stride, pool_stride, 1)
+        return hk.max_pool(x, (1, 3, 3, 1), pool_strides, padding)

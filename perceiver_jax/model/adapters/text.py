@@ -1,5 +1,7 @@
 """Text as inputs: token embeddings plus learned positions; logits by the same table."""
 
+import dataclasses
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -7,23 +9,17 @@ import jax.numpy as jnp
 from perceiver_jax.model import parameters, position
 
 
+@dataclasses.dataclass
 class TextEmbedding(hk.Module):
     """One table that turns tokens into inputs, and outputs into logits.
 
     (Perceiver IO, section 4.1: bytes or SentencePiece tokens.)
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        max_length: int,
-        channels: int,
-        name: str | None = None,
-    ):
-        super().__init__(name=name)
-        self.vocab_size = vocab_size
-        self.max_length = max_length
-        self.channels = channels
+    vocab_size: int
+    max_length: int
+    channels: int
+    name: str | None = None
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
         """Maps tokens [B, M] to inputs [B, M, channels].

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from perceiver_jax.data.flow import files
+from perceiver_jax.data.sources import CorruptExample
 
 SHAPE = (5, 7)
 
@@ -66,6 +67,15 @@ def test_pfm_of_flying_things_has_its_last_row_first(tmp_path):
     assert written[3] == path.read_bytes().split(b"\n", 3)[3]
 
 
+def test_pfm_of_either_byte_order(tmp_path):
+    flow = random_flow()
+    rows = np.dstack([flow, np.zeros(SHAPE)])[::-1]
+    for scale, dtype in ((b"-1.0", "<f4"), (b"1.0", ">f4")):
+        path = tmp_path / f"{dtype[1:]}.pfm"
+        path.write_bytes(b"PF\n7 5\n" + scale + b"\n" + rows.astype(dtype).tobytes())
+        np.testing.assert_array_equal(files.read_flow(path)[0], flow)
+
+
 def test_kitti_is_16_bit_red_green_and_a_mark(tmp_path):
     path = tmp_path / "x.png"
     valid = np.array([[True, False]])
@@ -104,7 +114,15 @@ def test_nan_comes_through_and_is_no_word_for_unknown(tmp_path):
         (".flo", lambda data: b"PNG" + data[3:], "no .flo file"),
         (".flo", lambda data: b"", "no .flo file"),
         (".flo", lambda data: data[:4] + struct.pack("<ii", -5, 3) + data[12:], "dama"),
+        (".flo", lambda data: data[3::-1] + data[4:], "no .flo file"),  # big-endian
+        (
+            ".flo",
+            lambda data: data[:4] + struct.pack("<ff", np.nan, np.inf) + data[12:],
+            "damaged or truncated",
+        ),
         (".pfm", lambda data: data[:-5], "damaged, truncated"),
+        (".pfm", lambda data: data.replace(b"5 3", b"-5 3"), "damaged, truncated"),
+        (".pfm", lambda data: data.replace(b"5 3", b"999999 999999"), "damaged, t"),
         (".pfm", lambda data: b"", "damaged, truncated"),
         (".pfm", lambda data: b"Pf" + data[2:], "three channels"),
         (".png", lambda data: data[: len(data) // 2], "damaged, truncated"),
@@ -115,7 +133,7 @@ def test_damaged_files_are_named(tmp_path, suffix, damage, message):
     path = tmp_path / f"x{suffix}"
     files.write_flow(path, np.zeros((3, 5, 2), np.float32))
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(CorruptExample, match=message) as error:
         files.read_flow(path)
     assert str(path) in str(error.value)
 
@@ -131,7 +149,7 @@ def test_damaged_files_are_named(tmp_path, suffix, damage, message):
 def test_png_that_is_not_kittis(tmp_path, pixels):
     path = tmp_path / "x.png"
     cv2.imwrite(str(path), pixels)
-    with pytest.raises(ValueError, match="16-bit .png of three channels"):
+    with pytest.raises(CorruptExample, match="16-bit .png of three channels"):
         files.read_flow(path)
 
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from perceiver_jax.data.flow import motion as motions
 from perceiver_jax.data.flow import photos, rendering
+from perceiver_jax.data.flow.layers import Layer
 from perceiver_jax.data.flow.motion import Homography, Motion
-from perceiver_jax.data.flow.rendering import Layer, Rendering
+from perceiver_jax.data.flow.rendering import Rendering
 
 SIZE = (120, 160)
 PHOTOS = photos.scikit_learn()
@@ -40,14 +40,6 @@ def shift(x, y):
     return Motion((Homography(zero, np.array([x, y], float), np.zeros((2, 2)), zero),))
 
 
-def random_motion(seed=0, motion=20.0):
-    rng = np.random.default_rng(seed)
-    return Motion(
-        tuple(motions.random_homography(rng, SIZE, motion) for _ in range(2)),
-        motions.random_waves(rng, SIZE, motion),
-    )
-
-
 def test_second_frame_along_the_flow_is_the_first():
     """Grey levels, of 255, where the second frame shows the pixel."""
     errors, unmoved = [], []
@@ -58,16 +50,6 @@ def test_second_frame_along_the_flow_is_the_first():
         unmoved.append(np.abs(pair["frames"][1] - first)[shown].mean())
     assert max(errors) < 4
     assert np.mean(errors) < 2.5 and np.mean(unmoved) > 12
-
-
-def test_homographies_are_those_of_opencv():
-    motion = Motion(random_motion().homographies)
-    points = np.random.default_rng(0).uniform(0, 160, (2, 50))
-    found = motion.forward(points, 1.0)
-    expected = cv2.perspectiveTransform(points.T[None], motion.matrix(1.0))[0].T
-    np.testing.assert_allclose(found, expected, atol=1e-9)
-    np.testing.assert_allclose(motion.backward(found, 1.0), points, atol=1e-6)
-    np.testing.assert_array_equal(motion.forward(points, 0.0), points)
 
 
 def test_moved_photos_move_by_one_homography_which_opencv_finds_and_applies():
@@ -85,15 +67,6 @@ def test_moved_photos_move_by_one_homography_which_opencv_finds_and_applies():
         expected = cv2.warpPerspective(pair["frames"][0], matrix, SIZE[::-1])
         difference = np.abs(expected.astype(float) - pair["frames"][1])[shown]
         assert difference.mean() < 4
-
-
-def test_deformations_are_undone():
-    for seed in range(5):
-        motion = random_motion(seed)
-        points = np.random.default_rng(seed).uniform(0, 120, (2, 200))
-        there = motion.forward(points, 1.0)
-        assert np.abs(there - points).max() > 2
-        np.testing.assert_allclose(motion.backward(there, 1.0), points, atol=5e-3)
 
 
 def test_what_a_moving_square_covers_is_occluded():

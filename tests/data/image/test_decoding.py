@@ -58,6 +58,21 @@ def test_decode_keeps_the_upper_bits_of_16_bit_grey():
         assert np.abs(decoded - (ramp >> 8)[..., None]).max() <= 1
 
 
+def test_decode_refuses_pixels_of_32_bits():
+    for kind in (np.float32, np.int32):
+        pixels = Image.fromarray(np.linspace(0, 255, 12).astype(kind).reshape(3, 4))
+        with pytest.raises(CorruptExample, match="x.tif: pixels of 32 bits; save it"):
+            decoding.decode(fake_imagenet.encode(pixels, "TIFF"), "x.tif")
+
+
+def test_decode_takes_the_first_of_several_pictures(photo):
+    first, others = photo.convert("P"), [photo.rotate(180).convert("P")]
+    written = io.BytesIO()
+    first.save(written, "GIF", save_all=True, append_images=others)
+    decoded = decoding.decode(written.getvalue(), "moving.gif")
+    np.testing.assert_array_equal(_pixels(decoded), _pixels(first.convert("RGB")))
+
+
 def test_decode_ignores_the_orientation_tag(photo):
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
@@ -94,7 +109,20 @@ def test_decode_names_every_damaged_file(photo):
         "marker.jpg": jpeg[:40] + b"\xff\xd9",
         "text.jpg": b"<html>404 not found</html>",
         "empty.jpg": b"",
+        "huge.png": png[:16] + (2**16).to_bytes(4) * 2 + png[24:],  # its claim
     }
     for name, data in damaged.items():
         with pytest.raises(CorruptExample, match=f"^{name}: "):
             decoding.decode(data, name)
+
+
+def test_read_image_is_the_array_of_a_file(tmp_path, photo):
+    for mode in ("RGB", "L", "LA", "RGBA", "P"):
+        photo.convert(mode).save(tmp_path / "x.png")
+        found = decoding.read_image(tmp_path / "x.png")
+        expected = photo.convert(mode).convert("RGB")
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, _pixels(expected))
+    (tmp_path / "x.png").write_bytes(b"")
+    with pytest.raises(CorruptExample, match="x.png: in no image format"):
+        decoding.read_image(tmp_path / "x.png")

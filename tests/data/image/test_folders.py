@@ -42,5 +42,39 @@ def test_folder_source_names_what_is_wrong(folder, tmp_path):
     with pytest.raises(ValueError, match="not among the 1 known classes: dog"):
         FolderSource(folder, class_names=["cat"])
     (folder / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty holds no files; add images"):
+    with pytest.raises(ValueError, match="empty holds no images .* add some, or"):
         FolderSource(folder)
+    (folder / "empty" / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"empty holds .*, but .*empty/notes.txt; add"):
+        FolderSource(folder)
+
+
+def test_what_is_left_out_is_counted_and_named_in_one_warning(folder, caplog):
+    FolderSource(folder)
+    assert not caplog.records
+    left_out = ["cat/notes.txt", "dog/links.png", "dog/more.png"]
+    for name in ("loose.jpg", "cat/notes.txt", ".hidden.jpg"):
+        (folder / name).write_bytes(b"")
+    (folder / "dog" / "links.png").symlink_to("nowhere.png")
+    (folder / "dog" / "more.png").mkdir()
+    (folder / "dog" / "more.png" / "d.png").write_bytes(b"")
+    assert len(FolderSource(folder)) == 3
+    (record,) = caplog.records
+    named = ", ".join(str(folder / name) for name in ["loose.jpg", *left_out])
+    assert f"{folder}: left out 4: {named}; an image is" in record.getMessage()
+    for number in range(4):
+        (folder / "cat" / f"notes{number}.txt").touch()
+    FolderSource(folder)
+    assert "left out 8: " in caplog.text and " and 3 more; an image" in caplog.text
+
+
+def test_names_of_images_and_classes_are_of_any_kind(tmp_path):
+    names = ["my cat/two words.JPG", "Ärger/ü.Png", "a, b/\udcff.webp"]
+    for name in names:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"damaged")
+    source = FolderSource(tmp_path)
+    assert source.class_names == ["a, b", "my cat", "Ärger"]
+    assert [example["label"] for example in source] == [0, 1, 2]
+    assert source[2]["name"] == str(tmp_path / "Ärger" / "ü.Png")
+    assert source[0]["image"] == b"damaged"

@@ -10,7 +10,7 @@ import numpy as np
 import programs
 import pytest
 
-from perceiver_jax.data.text import corpus, python_docs
+from perceiver_jax.data.text import corpus
 
 
 def open_files(pattern, field="text", cache="unused"):
@@ -92,22 +92,43 @@ def test_damaged_packed_files_are_named_and_leave_nothing(tmp_path, damage):
 
 
 @pytest.mark.parametrize(
-    "bad", ['{"txt": "x"}', '{"text": 3}', '{"text"', "[]", '"text"']
+    "bad", ['{"txt": "x"}', '{"text": 3}', '{"text"', "[]", '"text"', "[" * 99_999]
 )
 def test_a_line_without_the_text_is_named(tmp_path, bad):
     good = [json.dumps({"text": "x" * 400})] * 99
     (tmp_path / "a.jsonl").write_text("\n".join([*good[:70], bad, *good]))
     source = open_files(f"{tmp_path}/a.jsonl")
-    with pytest.raises(ValueError, match="a.jsonl line 71 is no JSON object with a"):
+    with pytest.raises(ValueError, match="a.jsonl line 71 is no JSON object, in"):
         texts(source)
 
 
 def test_no_file_and_no_text(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file matches"):
+    with pytest.raises(FileNotFoundError, match="no file matches .*; give a file or a"):
         open_files(f"{tmp_path}/*.txt")
+    with pytest.raises(FileNotFoundError, match=r"is a folder: give '.*/\*\*/\*.txt'"):
+        open_files(tmp_path)
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "link.txt").symlink_to("nowhere.txt")
+    (tmp_path / "nothing" / "folder.txt").mkdir()
+    with pytest.raises(FileNotFoundError, match="no file matches"):
+        open_files(f"{tmp_path}/nothing/*.txt")
     (tmp_path / "a.txt").touch()
     with pytest.raises(ValueError, match=r"the 1 files of .* are empty"):
         open_files(f"{tmp_path}/*.txt")
+
+
+def test_a_file_may_have_brackets_in_its_name(tmp_path):
+    path = tmp_path / "wiki [1]" / "a*.txt"
+    path.parent.mkdir()
+    path.write_bytes(b"text")
+    assert texts(open_files(path)) == [b"text"]
+
+
+def test_a_cache_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"text"))
+    (tmp_path / "cache").touch()
+    with pytest.raises(NotADirectoryError, match="cache is a file; name a folder to"):
+        open_files(tmp_path / "a.txt.gz", cache=tmp_path / "cache")
 
 
 def test_a_source_goes_to_worker_processes(tmp_path):
@@ -120,19 +141,21 @@ def test_a_source_goes_to_worker_processes(tmp_path):
 
 MEASURE = """
 import resource, sys
-from perceiver_jax.data import corpus, loader, masking, tokenizer
-from experiments.masked_lm import crop
+import numpy as np
+from perceiver_jax.data import loader
+from perceiver_jax.data.text import corpus, masking, tokenizer
 
 tokens = tokenizer.Bytes()
-batches = loader.train_batches(
-    loader.Mixture([corpus.TextFiles(sys.argv[1], "text", "unused")], [1.0]),
-    lambda texts, rng: crop(
-        texts, rng, tokens=tokens, mask=masking.WholeWords(tokens, 0.15), length=512
-    ),
-    16,
-    seed=0,
-    group_size=10,
-)
+mask = masking.WholeWords(tokens, 0.15)
+
+def crop(texts, rng):
+    found = tokens.encode(b"".join(text["text"] for text in texts))[:512]
+    return {"tokens": np.where(mask(found, rng), tokenizer.MASK, found)}
+
+files = corpus.TextFiles(sys.argv[1], "text", "unused")
+batches = loader.TrainLoader(
+    files, crop, batch_size=16, seed=0, group_size=10
+).batches()
 peaks = []
 for step, batch in zip(range(100), batches):
     if step in (10, 99):
@@ -156,18 +179,3 @@ def test_memory_is_flat_over_a_large_file(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 32
-
-
-def test_python_s_documentation():
-    documents = python_docs.documents()
-    assert len(documents) > 5000
-    assert sum(len(d.text) for d in documents) > 1_500_000
-    assert len({d.text for d in documents}) == len(documents)
-    by_name = {d.name: d for d in documents}
-    assert by_name["json.dumps"].package == "json"
-    assert by_name["json.dumps"].kind == "function"
-    assert by_name["json.dumps"].text.startswith(b"Serialize ``obj`` to a JSON")
-    assert by_name["json"].kind == "module"
-    assert by_name["json.decoder.JSONDecoder"].kind == "class"
-    held_out = np.mean([d.is_held_out for d in documents])
-    assert 0.08 < held_out < 0.12

@@ -75,6 +75,21 @@ def test_an_evaluation_file_has_the_classes_of_training(write):
         read_labelled(path, class_names=["bad", "neg"])
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.CSV", "text , label\na,pos\nb, pos\nc,neg \n"),
+        ("a.Jsonl", '{"text": "a", "label": " pos"}\n{"text": "b", "label": "neg"}'),
+    ],
+)
+def test_white_space_around_labels_and_the_case_of_suffixes_do_not_count(
+    write, name, content
+):
+    source = read_labelled(write(name, content))
+    assert source.class_names == ["neg", "pos"]
+    assert [example["label"] for example in source] in ([1, 1, 0], [1, 0])
+
+
 def test_json_labels_may_be_numbers_and_truth_values(write):
     labels = [3, "x", True, 0.5]
     lines = [json.dumps({"text": "a", "label": label}) for label in labels]
@@ -101,7 +116,14 @@ def test_texts_are_the_bytes_of_the_file_even_if_they_are_no_utf8(write, name):
         ("a.csv", "text,label\n", "holds no examples; add one"),
         ("a.jsonl", "\n", "holds no examples; add one"),
         ("a.csv", "txt,label\na,1\n", "no column text, but txt, label; rename"),
-        ("a.csv", "a,b\nc,d\n", "no column text and label, but a, b"),
+        ("a.csv", "a,b\nc,d\n", "no column text and label, but a, b; .*first line"),
+        ("a.csv", "text\tlabel\na\t1\n", "stand between tabs: name it .tsv"),
+        ("a.csv", "text;label\na;1\n", "between semicolons: save it with commas"),
+        ("a.tsv", "text,label\na,1\n", "stand between commas: name it .csv"),
+        ("a.csv", "text,label\na,1\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        ("a.tsv", "text\tlabel\n".encode("utf-16-be"), "is UTF-16; save it as UTF-8"),
+        ("a.jsonl", '{"text": 1}'.encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        ("a.csv", b"text,label\na,1\nb,caf\xe9\n", "line 3 .*, which is not UTF-8"),
         ("a.csv", "text,label\na,1\n\nb\n", "line 4 has 1 fields, the header 2"),
         ("a.csv", "text,label\na, b,1\n", "line 2 has 3 fields.*quote a field"),
         ("a.csv", 'text,label\na,1\n"b" c,2\n', "line 3: .*expected.*double these"),
@@ -110,6 +132,7 @@ def test_texts_are_the_bytes_of_the_file_even_if_they_are_no_utf8(write, name):
         ("a.csv", "text,label\na,1\nb, \n", "line 3 has the label ' '; give"),
         ("a.csv", "text,label\na,1\nb,1\n", "label '1' in all 2 rows.*nothing to"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"te', "line 2 is not JSON: .*one obj"),
+        ("a.jsonl", "[" * 100_000, "line 1 is not JSON: .*one obj"),
         ("a.jsonl", "[1, 2]\n", "line 1 is no JSON object but '.1, 2.'"),
         (
             "a.jsonl",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from perceiver_jax.data.text import masking, tokenizer
+from perceiver_jax.data.text import tokenizer
 
 TOPICS = [text.encode() for text in pydoc_data.topics.topics.values()]
 ODD = [
@@ -135,6 +135,8 @@ def foreign_model(path):
     [
         (lambda path: None, FileNotFoundError, "is no file; train a tokenizer"),
         (lambda path: path.write_bytes(b"junk"), ValueError, "no SentencePiece model"),
+        (lambda path: path.touch(), ValueError, "no SentencePiece model: it is empty"),
+        (lambda path: path.mkdir(), FileNotFoundError, "is no file; train a tokenizer"),
         (foreign_model, ValueError, "other reserved tokens"),
     ],
 )
@@ -158,44 +160,3 @@ def test_padding_and_its_mask():
     np.testing.assert_array_equal(mask, [True, True, False, False])
     with pytest.raises(ValueError, match="5 tokens do not fit into 4"):
         tokenizer.pad(np.zeros(5), 4)
-
-
-# Masking
-
-
-def test_whole_words_at_their_rate_whatever_the_tokenizer(model):
-    text = b"\n\n".join(TOPICS)
-    num_words = len(text.split())
-    chosen = {}
-    for name in ("bytes", str(model)):
-        tokens = tokenizer.make(name)
-        encoded = tokens.encode(text)
-        mask = masking.WholeWords(tokens, 0.15)(encoded, np.random.default_rng(0))
-        words = tokens.words(encoded)
-        chosen[name] = set(words[mask])
-        # All of a word or nothing, and no white space.
-        assert not mask[words == -1].any()
-        assert not set(words[~mask & (words >= 0)]) & chosen[name]
-    # Five standard deviations of the binomial distribution.
-    rate = len(chosen["bytes"]) / num_words
-    assert abs(rate - 0.15) < 5 * np.sqrt(0.15 * 0.85 / num_words)
-    assert chosen["bytes"] == chosen[str(model)]
-
-
-def test_single_tokens_at_their_rate():
-    encoded = tokenizer.Bytes().encode(b"".join(TOPICS))
-    encoded[:1000] = tokenizer.CLS
-    mask = masking.SingleTokens(0.15)(encoded, np.random.default_rng(0))
-    assert not mask[:1000].any()
-    rate = mask[1000:].mean()
-    assert abs(rate - 0.15) < 5 * np.sqrt(0.15 * 0.85 / len(encoded))
-    both = (mask[1000:-1] & mask[1001:]).mean()  # neighbours are independent
-    assert abs(both - 0.15**2) < 5 * np.sqrt(0.15**2 / len(encoded))
-
-
-def test_a_text_without_words_hides_nothing():
-    tokens = tokenizer.Bytes()
-    for text in (b"", b"  \n"):
-        encoded = tokens.encode(text)
-        mask = masking.WholeWords(tokens, 0.99)(encoded, np.random.default_rng(0))
-        assert mask.shape == encoded.shape and not mask.any()

@@ -2,9 +2,11 @@
 
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
+from perceiver_jax.data.sources import CorruptExample
 from perceiver_jax.data.video import files as video
 
 
@@ -19,8 +21,23 @@ def test_video_comes_back_with_its_size_and_rate(tmp_path):
     assert video.frame_rate(path) == 12
 
 
-def test_file_that_is_no_video(tmp_path):
+def test_files_that_are_no_videos_are_named(tmp_path):
+    whole = tmp_path / "whole.mp4"
+    video.write(whole, [np.zeros((16, 16, 3), np.uint8)] * 20, Fraction(10))
     path = tmp_path / "x.mp4"
-    path.write_bytes(b"no video at all")
-    with pytest.raises(ValueError, match="x.mp4 can't be decoded"):
+    for data in (b"no video at all", b"", whole.read_bytes()[:900]):
+        path.write_bytes(data)
+        with pytest.raises(CorruptExample, match="x.mp4 can't be decoded as a video"):
+            list(video.read_frames(path))
+
+
+def test_a_file_of_sound_alone_holds_no_video(tmp_path):
+    path = tmp_path / "sound.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        silence = np.zeros((1, 800), np.int16)
+        frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux([*stream.encode(frame), *stream.encode()])
+    with pytest.raises(CorruptExample, match="sound.mov holds no video"):
         list(video.read_frames(path))

@@ -238,6 +238,27 @@ def test_permutation_shuffles_inputs_with_their_positions_always_alike():
     assert (inputs(images, 1) != shuffled).any()
 
 
+@pytest.mark.parametrize(
+    ("make_stem", "shape"),
+    [
+        (None, (9, 14)),
+        (lambda: image.Pointwise(4), (9, 14)),
+        (lambda: image.Patches(4, 5), (2, 3)),
+        (lambda: image.ConvStem(4, "data"), (3, 4)),
+        (lambda: image.ConvStem(4, same_padding=False), (2, 3)),
+    ],
+)
+def test_a_stem_tells_its_grid(make_stem, shape):
+    assert image.grid_shape(make_stem, (9, 14)) == shape
+    images = normal(1, 9, 14, 3)
+    init, apply = transform(
+        lambda x, t: image.ImageInputs([fourier(4, 4)], make_stem)(x, t)
+    )
+    params, state = abstract_init(init, images)
+    found, _ = jax.eval_shape(lambda *args: apply(*args, False), params, state, images)
+    assert found.shape[1] == shape[0] * shape[1]
+
+
 @pytest.mark.parametrize("shape", [(4, 6, 3), (2, 5, 4, 6, 3)])
 def test_arrays_that_are_no_batch_of_images_are_refused(shape):
     init, _ = transform(lambda x, t: image.ImageInputs([fourier(4, 6)])(x, t))

@@ -1,0 +1,127 @@
+"""What a run writes of itself, and what is dropped when it goes on."""
+
+import itertools
+import struct
+
+import numpy as np
+import pytest
+from tensorboardX.proto import event_pb2
+
+from perceiver_jax.engine import writer
+from perceiver_jax.engine.writer import METRICS, Writer, read_metrics
+
+ROWS = [
+    {"step": 1, "train/loss": 3.0},
+    {"step": 2, "train/loss": 2.0},
+    {"step": 2, "test/loss": 2.5},
+    {"step": 3, "train/loss": 1.0},
+]
+
+
+def write(workdir, rows=ROWS):
+    with Writer(workdir, 0) as made:
+        for row in rows:
+            made.scalars(
+                row["step"], {k: np.float32(v) for k, v in row.items() if k != "step"}
+            )
+
+
+def test_rows_come_back(tmp_path):
+    write(tmp_path)
+    assert read_metrics(tmp_path) == ROWS
+
+
+def test_half_a_line_of_a_killed_run_is_left_out(tmp_path):
+    rows = '{"step": 1, "train/loss": 2.0}\n{"step": 2, '
+    (tmp_path / METRICS).write_text(rows)
+    assert read_metrics(tmp_path) == [{"step": 1, "train/loss": 2.0}]
+
+
+def test_run_that_was_not_started_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="has this run been started"):
+        read_metrics(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("step", "is_evaluated", "kept"),
+    [(3, True, 4), (2, True, 3), (2, False, 2), (1, True, 1), (0, True, 0)],
+)
+def test_rows_that_come_again_are_dropped(tmp_path, step, is_evaluated, kept):
+    write(tmp_path)
+    with Writer(tmp_path, step, is_evaluated):
+        assert read_metrics(tmp_path) == ROWS[:kept]
+    assert [path.name for path in tmp_path.glob("metrics*")] == [METRICS]
+
+
+def events(folder):
+    """The values in a folder's one event file: length, checksum, event, checksum."""
+    (path,) = folder.iterdir()
+    rest = path.read_bytes()
+    while rest:
+        (length,) = struct.unpack("<Q", rest[:8])
+        event = event_pb2.Event.FromString(rest[12 : 12 + length])
+        yield from event.summary.value
+        rest = rest[16 + length :]
+
+
+def test_tensorboard_shows_numbers_pictures_and_texts(tmp_path, caplog):
+    picture = np.zeros((4, 6, 3), np.uint8)
+    with caplog.at_level("INFO", logger="perceiver_jax"), Writer(tmp_path, 0) as made:
+        made.scalars(1, {"train/loss": 3.0})
+        made.pictures(1, {"test/shown": picture})
+        made.texts(1, {"test/said": "**words**"})
+    assert "test/said\n**words**" in caplog.text
+    scalar, image, text = events(tmp_path / "tensorboard")
+    assert (scalar.tag, scalar.simple_value) == ("train/loss", 3.0)
+    assert (image.tag, image.image.height, image.image.width) == ("test/shown", 4, 6)
+    assert text.tag.startswith("test/said")
+    assert text.tensor.string_val == [b"**words**"]
+
+
+def test_parameters_are_told_by_part_and_listed_in_a_file(tmp_path, caplog):
+    shape = lambda *sizes: np.zeros(sizes, np.float32)
+    params = {
+        "encoder/a": {"w": shape(100, 20), "b": shape(20)},
+        "encoder/b": {"w": shape(3)},
+        "decoder": {"w": shape(7, 1)},
+    }
+    with caplog.at_level("INFO", logger="perceiver_jax"), Writer(tmp_path, 0) as made:
+        made.parameters(params)
+    assert "2,030 parameters: encoder 2,023, decoder 7" in caplog.text
+    lines = (tmp_path / writer.PARAMETERS).read_text().splitlines()
+    assert lines[0].split() == "encoder/a 2,020 w [100, 20] b [20]".split()
+    assert lines[-1].split() == ["in", "all", "2,030"]
+
+
+def test_other_processes_write_nothing(tmp_path):
+    with Writer(tmp_path, 0, active=False) as silent:
+        silent.scalars(1, {"train/loss": 3.0})
+        silent.pictures(1, {"a": np.zeros((2, 2, 3), np.uint8)})
+        silent.texts(1, {"a": "b"})
+        silent.parameters({"m": {"w": np.zeros(3)}})
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_tells_rates_and_the_time_left(monkeypatch, caplog):
+    clock = itertools.count(step=1.0)  # each look is a second later
+    monkeypatch.setattr(writer.time, "monotonic", lambda: next(clock))
+    progress = writer.Progress(0, 3700, batch_size=4, epoch=80)
+    assert progress.wait_for(iter("abc")) == "a"
+    with caplog.at_level("INFO", logger="perceiver_jax"):
+        rates = progress.report(10, {"loss": 0.25})
+    # Seconds 0 to 3, of which 1 to 2 were a wait.
+    assert rates == {"steps_per_second": 10 / 3, "data_wait": 1 / 3}
+    for told in ("step 10/3700", "epoch 0.50", "loss 0.25", "13.33 examples/s"):
+        assert told in caplog.text
+    assert "data wait 33%" in caplog.text and "ETA 18m27s" in caplog.text
+
+
+def test_numbers_on_one_line():
+    assert writer.show({"a": 0.123456, "b": 12345.6}) == "a 0.1235  b 1.235e+04"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.4, "0m00s"), (59.6, "1m00s"), (3600 * 30 + 61, "30h01m")]
+)
+def test_time_as_a_clock_tells_it(seconds, told):
+    assert writer._clock(seconds) == told
