@@ -1,6 +1,7 @@
 """Runs the programs as a user does: in a process of their own."""
 
 import fcntl
+import json
 import os
 import pathlib
 import re
@@ -19,7 +20,6 @@ MINI = (
     "--config=configs/digits.py",
     "--config.batch_size=16",
     "--config.eval_batch_size=120",
-    "--config.epochs=0.0",
     "--config.model.num_bands=64",
     "--config.model.max_resolution=(224,224)",
     "--config.model.num_latents=4",
@@ -98,6 +98,19 @@ def train_once(
         if not workdir.exists():
             run("experiments.train", *flags, f"--workdir={workdir}")
     return workdir
+
+
+def train(*flags: str, fails: bool = False, devices: int = 1) -> str:
+    """What `experiments.train` says."""
+    done = run("experiments.train", *flags, fails=fails, devices=devices)
+    return done.stdout + done.stderr
+
+
+def evaluate(workdir: pathlib.Path, *flags: str, devices: int = 1) -> dict:
+    """What `experiments.evaluate` finds."""
+    flags = (f"--workdir={workdir}", *flags)
+    done = run("experiments.evaluate", *flags, devices=devices)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def free_port() -> int:

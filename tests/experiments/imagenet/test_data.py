@@ -50,7 +50,7 @@ def test_data_that_is_not_as_the_config_says(fields, error, message):
 def test_dataset_that_is_not_prepared_says_how_to_prepare_it(tmp_path):
     config = imagenet.get_config("fourier")
     config.data.dir = str(tmp_path / "none")
-    message = "prepare_tfds.* --name=imagenet2012"
+    message = "python -m scripts.prepare_tfds --name=imagenet2012"
     with pytest.raises(FileNotFoundError, match=message):
         data.load_splits(config.data)
 

@@ -80,6 +80,13 @@ def test_the_train_stream_is_a_function_of_seed_and_step(files):
     assert (other["labels"] != expected[4]["labels"]).any()
 
 
+def test_an_epoch_is_as_many_examples_as_documents_make(files):
+    for documents, expected in ((1, 2), (2, 1), (10, 1)):
+        fields = files | {"data.documents": documents}
+        task = build.make_task(small_text.masked_lm_config(**fields))
+        assert task.train.num_examples == expected
+
+
 def test_corpora_are_mixed_by_tokens(tmp_path):
     for name, letter in (("a", b"a"), ("b", b"b")):
         (tmp_path / f"{name}.txt").write_bytes((letter * 9 + b"\n") * 1000)
