@@ -60,7 +60,7 @@ def test_noise_needs_no_data():
     config.data.source = "synthetic"
     splits = data.load_splits(config.data)
     assert splits.train[0]["image"].shape == (375, 500, 3)
-    assert len(splits.class_names) == 1000
+    assert not splits.class_names  # a model of real ones can be timed on it
 
 
 def folder(tmp_path, splits=("train", "val")):
