@@ -126,7 +126,6 @@ RANGES: Mapping[str, Allowed] = {
     "optimizer.b1": Number(0, 1, open_high=True),
     "optimizer.b2": Number(0, 1, open_high=True),
     "optimizer.eps": SIZE,
-    "model.kind": OneOf(("perceiver", "transformer")),
     "model.num_latents": COUNT,
     "model.latent_channels": COUNT,
     "model.latent_init_scale": SIZE,

@@ -14,6 +14,7 @@ the model: python -m experiments.predict --workdir=DIR --help.
 import functools
 import itertools
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -141,11 +142,13 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
         raise app.UsageError("--attention writes files: say where with --output=DIR.")
     names = [argument for argument in arguments if argument != "-"]
     files = expand(names, predictor.suffixes)
+    lines = sys.stdin.buffer.read().splitlines() if "-" in arguments else []
     folder = None
     if _OUTPUT.value:
+        named = [os.fsdecode(line) for line in lines if os.path.isfile(line)]
+        inputs = [*files, *map(pathlib.Path, named)]
         output = pathlib.Path(_OUTPUT.value)
-        folder = predicting.Folder(output, _OVERWRITE.value, files)
-    lines = sys.stdin.buffer.read().splitlines() if "-" in arguments else []
+        folder = predicting.Folder(output, _OVERWRITE.value, inputs)
     matplotlib.use("Agg")
     bad = count = 0
     for found in predict(restored, predictor, files, lines, folder, _ATTENTION.value):

@@ -9,6 +9,7 @@ A predictor is a dataclass whose fields made by `flag` are flags of the program:
 
 import abc
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -185,5 +186,5 @@ def read_text(item: Item) -> bytes:
 
 def path_items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[Item]:
     """Yields files, and the files that lines name."""
-    for path in [*paths, *(pathlib.Path(line.decode()) for line in lines)]:
+    for path in [*paths, *(pathlib.Path(os.fsdecode(line)) for line in lines)]:
         yield Item(str(path), path.stem, path)

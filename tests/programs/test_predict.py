@@ -1,34 +1,29 @@
-"""Prediction as a program, on real pictures, text and frames."""
+"""Prediction as a user starts it: files in, records and files out, nothing lost."""
 
+import io
 import json
-import re
 import subprocess
+import sys
+import types
 
-import jax
 import numpy as np
 import oracles
 import programs
 import pytest
+from absl import app, flags
+from absl.testing import flagsaver
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from experiments import predict as predict_program
-from experiments import predicting as predictors
-from experiments import restore
-from experiments.imagenet import task as imagenet
-from perceiver_jax.data.flow import files as flow_files
-from perceiver_jax.data.flow import pictures
+from experiments import predict as program
+from experiments import predicting, restore
+from experiments.imagenet import data
+from experiments.imagenet.predict import Predictor
 from perceiver_jax.data.image import decoding
-from perceiver_jax.data.text import tokenizer
-from perceiver_jax.data.video import files as video
-from perceiver_jax.engine import checkpoint
-from scripts import convert_pretrained
-
-HUGGINGFACE = oracles.DATA / "huggingface"
 
 
-def predict(workdir, *arguments, stdin=b"", fails=False):
-    """Records of `experiments.predict --json`, or its error."""
+def predict(workdir, *arguments, stdin=b""):
+    """Records of `experiments.predict --json`."""
     done = subprocess.run(
         programs.command(
             "experiments.predict", f"--workdir={workdir}", "--json", *arguments
@@ -39,35 +34,17 @@ def predict(workdir, *arguments, stdin=b"", fails=False):
         input=stdin,
         timeout=300,
     )
-    assert (done.returncode != 0) == fails, done.stderr.decode()
-    if fails:
-        return done.stderr.decode()
+    assert done.returncode == 0, done.stderr.decode()
     return [json.loads(line) for line in done.stdout.decode().splitlines()]
 
 
-def predict_here(workdir, *arguments, lines=(), folder=None, **options):
-    """Records of a prediction, without a process of its own."""
-    restored, options = restore.load(workdir), predictors.Options(**options)
-    predicted = predict_program.predict(restored, arguments, lines, options, folder)
-    return [json.loads(json.dumps(record)) for record, _ in predicted]
-
-
-def refuse(*arguments, **options):
-    """The error of a prediction, without a process of its own."""
-    with pytest.raises((ValueError, FileNotFoundError)) as error:
-        predict_here(*arguments, **options)
-    return str(error.value)
-
-
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """Workdirs converted from the small Hugging Face folders."""
-    folder = tmp_path_factory.mktemp("converted")
-    for name in ("mlm", "imagenet_fourier", "optical_flow"):
-        source = HUGGINGFACE / name
-        config = convert_pretrained.config_of(source, None)
-        convert_pretrained.to_checkpoint(source, config, folder / name)
-    return folder
+def converted(tmp_path_factory):
+    """The workdir of a small model converted from Hugging Face."""
+    workdir = tmp_path_factory.mktemp("converted") / "model"
+    source = oracles.DATA / "huggingface" / "imagenet_fourier"
+    programs.run("scripts.convert_pretrained", f"--from={source}", f"--out={workdir}")
+    return workdir
 
 
 @pytest.fixture(scope="module")
@@ -81,191 +58,177 @@ def photos(tmp_path_factory):
     return folder
 
 
-def softmax(logits):
-    weights = np.exp(logits - logits.max())
-    return weights / weights.sum()
-
-
-def test_photos_get_classes_pictures_and_attention(models, photos, tmp_path):
+def test_photos_get_classes_pictures_and_attention(converted, photos, tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text("".join(f"name {n}\n" for n in range(7)))
-    records = predict(
-        models / "imagenet_fourier",
+    path = str(photos / "china.jpg")
+    *records, again = predict(
+        converted,
         str(photos),
-        f"--output={tmp_path}",
+        "-",
+        f"--output={tmp_path / 'out'}",
         "--attention",
         f"--labels={labels}",
         "--top=3",
+        stdin=path.encode(),
     )
-    assert [r["input"] for r in records] == [
-        str(photos / "china.jpg"),
-        str(photos / "flower.png"),
-    ]
+    assert [r["input"] for r in records] == [path, str(photos / "flower.png")]
     for record in records:
         shares = [answer["probability"] for answer in record["top"]]
         assert len(shares) == 3 and shares == sorted(shares, reverse=True)
         assert all(a["label"] == f"name {a['class']}" for a in record["top"])
         arrays, picture = record["attention"]
-        for path in (record["picture"], picture):
-            with Image.open(path) as image:
+        for written in (record["picture"], picture):
+            with Image.open(written) as image:
                 assert np.asarray(image.convert("L")).std() > 10
         with np.load(arrays) as maps:
             assert maps["encoder"].shape == (6, 224, 224)
             np.testing.assert_allclose(maps["encoder"].sum((1, 2)), 1, rtol=1e-3)
             np.testing.assert_allclose(maps["decoder"].sum(-1), 1, rtol=1e-3)
+    # A path of the standard input gives the same. Of the same name, yet none is lost.
+    assert (again["input"], again["top"]) == (path, records[0]["top"])
+    found = sorted(map(str, (tmp_path / "out").glob("*.png")))
+    written = [(r["picture"], r["attention"][1]) for r in (*records, again)]
+    assert found == sorted(name for pair in written for name in pair)
+    assert len(set(found)) == 6
 
 
-def test_paths_from_the_standard_input_give_the_same(models, photos, tmp_path):
-    path = str(photos / "china.jpg")
-    records = predict(
-        models / "imagenet_fourier",
-        path,
-        "-",
-        f"--output={tmp_path}",
-        stdin=path.encode(),
-    )
-    pictures = [record.pop("picture") for record in records]
-    assert records[0] == records[1]
-    # Of the same name, yet none is lost.
-    assert sorted(map(str, tmp_path.iterdir())) == sorted(pictures)
-    assert len(set(pictures)) == 2
+@pytest.mark.parametrize("flags_given", [(), ("--workdir={digits}",)])
+def test_help_lists_what_can_be_said(trained_digits, flags_given):
+    given = [flag.format(digits=trained_digits) for flag in flags_given]
+    told = programs.run("experiments.predict", *given, "--help", fails=True).stdout
+    for name in ("workdir", "step", "output", "[no]attention", "[no]json"):
+        assert f"--{name}:" in told
+    assert ("--top:" in told) == ("--labels:" in told) == bool(given)
 
 
-def test_model_trained_here_predicts_what_it_evaluates(trained_digits, tmp_path):
-    """The picture of a digit, through a PNG file."""
-    restored = restore.load(trained_digits)
-    task, forward = restored.make_task()
-    batch = next(iter(task.eval_data["test"]()))
-    apply = jax.jit(forward.apply, static_argnums=4)
-    logits, _ = apply(*restored.variables, None, batch, False)
-    pixels = imagenet.load_splits(restored.config.data).test[0]["image"]
-    decoding.decode(pixels, "digit").save(tmp_path / "digit.png")
-    (record,) = predict_here(restored.folder, str(tmp_path / "digit.png"), top=10)
-    found = {answer["class"]: answer["probability"] for answer in record["top"]}
-    expected = softmax(np.asarray(logits[0], np.float64))
-    np.testing.assert_allclose([found[n] for n in range(10)], expected, rtol=1e-3)
+# What follows needs no process of its own.
 
 
-def test_masks_are_filled_with_the_model_s_probabilities(models, tmp_path):
-    sentence = "A [MASK]at[MASK]"
-    (record,) = predict(
-        models / "mlm", f"--text={sentence}", f"--output={tmp_path}", "--attention"
-    )
-    restored = restore.load(models / "mlm")
-    tokens = tokenizer.Bytes().encode_masked(sentence.encode())
-    batch = {"tokens": tokens[None], "token_mask": np.ones((1, len(tokens)), bool)}
-    arrays = checkpoint.leaves(restored.variables.params)
-    logits = oracles.run(restored.config, arrays, batch)[0]
-    assert [mask["position"] for mask in record["masks"]] == [2, 5]
-    filled = list(tokens)
-    for mask in record["masks"]:
-        shares = softmax(logits[mask["position"]].astype(np.float64))
-        best = mask["top"][0]
-        assert best["token"] == 6 + shares[6:].argmax()
-        assert best["probability"] == pytest.approx(shares[6:].max(), rel=1e-3)
-        filled[mask["position"]] = best["token"]
-    raw = bytes(token - 6 for token in filled)
-    assert record["text"] == raw.decode(errors="replace")
-    arrays, page = record["attention"]
-    with np.load(arrays) as maps:
-        assert maps["encoder"].shape == (4, 8, 6)  # heads, latents, bytes
-        assert maps["decoder"].shape == (8, 6, 8)
-        np.testing.assert_allclose(maps["encoder"].sum(-1), 1, rtol=1e-3)
-    with open(page) as file:
-        assert file.read().count("<p>") == 2 + 8  # masks, latents
+@pytest.fixture(scope="module")
+def restored(trained_digits):
+    return restore.load(trained_digits)
 
 
-def test_long_text_in_windows_and_lines_from_the_standard_input(models):
-    line = b"[MASK]" + 30 * b"x" + b"[MASK]"
-    records = predict(models / "mlm", "-", "--window", stdin=line + b"\n" + line)
-    assert len(records) == 2
-    for record in records:
-        assert [mask["position"] for mask in record["masks"]] == [0, 31]
-        assert "x" * 30 in record["text"]
+@pytest.fixture
+def digits(restored, tmp_path):
+    """A folder with two images of the test set, x.png and y.png."""
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    for name, example in zip("xy", data.load_splits(restored.config.data).test):
+        decoding.decode(example["image"], name).save(folder / f"{name}.png")
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"[MASK]" + 30 * b"x", "31 bytes, the model takes 20: use --window"),
-        (b"no mask here", r"has no \[MASK\]"),
-        (b"a\xffb[MASK]", "no valid UTF-8.*at byte 1"),
-    ],
-)
-def test_text_that_can_not_be_filled(models, tmp_path, data, message):
-    path = tmp_path / "input.txt"
-    path.write_bytes(data)
-    error = refuse(models / "mlm", str(path))
-    assert re.search(message, error) and "input.txt" in error
+@pytest.fixture
+def run(restored, monkeypatch, capsys):
+    """Runs the program, and returns what it prints and what it says of errors."""
+    predicting.define_flags(Predictor)
+    flags.FLAGS.mark_as_parsed()
+
+    def run(*arguments, stdin=b"", **values):
+        lines = types.SimpleNamespace(buffer=io.BytesIO(stdin))
+        monkeypatch.setattr(sys, "stdin", lines)
+        with flagsaver.as_parsed(**values):
+            program.main(restored, [str(argument) for argument in arguments])
+        return capsys.readouterr()
+
+    yield run
+    for name in ("labels", "top"):
+        delattr(flags.FLAGS, name)
 
 
-def test_flow_of_real_frames_larger_than_the_model(models, tmp_path):
-    """A photo and its shifted copy: two overlapping tiles each way."""
-    photo = load_sample_images().images[0]
-    first, second = photo[100:116, 100:120], photo[101:117, 102:122]
-    for name, frame in (("a.png", first), ("b.png", second)):
-        Image.fromarray(frame).save(tmp_path / name)
-    # Only 10 x 14 pixels in this small model, so tiles here overlap by less than usual.
-    paths = [str(tmp_path / name) for name in ("a.png", "b.png")]
-    assert "--output" in refuse(models / "optical_flow", *paths)
-    (record,) = predict(
-        models / "optical_flow",
-        str(tmp_path / "a.png"),
-        str(tmp_path / "b.png"),
-        f"--output={tmp_path / 'out'}",
-        "--attention",
-        "--config.model.image_size=(10,14)",
-    )
-    (path,) = record["flow"]
-    field, _ = flow_files.read_flow(tmp_path / path)
-    assert field.shape == (16, 20, 2) and np.isfinite(field).all()
-    assert field.std() > 0
-    with Image.open(record["picture"]) as picture:
-        colors = pictures.to_colors(field, record["largest_length"])
-        expected = pictures.draw_arrows(colors, field)
-        np.testing.assert_array_equal(np.asarray(picture), expected)
-    with np.load(record["attention"][0]) as maps:
-        assert maps["encoder"].shape == (7, 140)
-        assert maps["decoder"].shape == (140, 7)
+def pixels(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_flow_of_a_video(models, tmp_path):
-    photo = load_sample_images().images[1]
-    frames = [photo[50 : 50 + 10, 60 + n : 60 + n + 14] for n in range(4)]
-    video.write(tmp_path / "moving.mp4", frames, 5)
-    (record,) = predict_here(
-        models / "optical_flow", str(tmp_path / "moving.mp4"), folder=tmp_path
-    )
-    assert len(record["flow"]) == 3
-    assert len(list(video.read_frames(tmp_path / record["picture"]))) == 3
+def test_words_or_records_are_printed(run, digits):
+    told = run(digits, digits / "x.png", top="2").out.splitlines()
+    assert [told[n] for n in (0, 3, 6)] == [
+        str(digits / name) for name in ("x.png", "y.png", "x.png")
+    ]
+    records = [json.loads(line) for line in run(digits, json="true").out.splitlines()]
+    assert [record["input"] for record in records] == [told[0], told[3]]
+
+
+@pytest.mark.parametrize("overwrite", ["false", "true"])
+@pytest.mark.parametrize("argument", ["{digits}", "{digits}/x.png", "-"])
+def test_inputs_are_unharmed_where_outputs_would_be_called_so(
+    run, digits, overwrite, argument
+):
+    before = pixels(digits)
+    stdin = f"{digits}/x.png".encode()  # for "-"
+    with pytest.raises(FileExistsError, match="x.png is one of the inputs"):
+        run(
+            argument.format(digits=digits),
+            stdin=stdin,
+            output=str(digits),
+            overwrite=overwrite,
+        )
+    assert pixels(digits) == before
+
+
+def test_files_of_an_earlier_run_are_kept_unless_told_otherwise(run, digits, tmp_path):
+    output = str(tmp_path / "out")
+    run(digits / "x.png", output=output)
+    (tmp_path / "out" / "x.png").write_text("earlier")
+    with pytest.raises(FileExistsError, match="out/x.png is there already.*--overwr"):
+        run(digits, output=output)
+    assert (tmp_path / "out" / "x.png").read_text() == "earlier"
+    run(digits, output=output, overwrite="true")
+    for name in ("x.png", "y.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert picture.width > 100
+
+
+def test_an_output_that_is_a_file_is_refused(run, digits):
+    with pytest.raises(ValueError, match="y.png is a file: name a folder"):
+        run(digits / "x.png", output=str(digits / "y.png"))
+
+
+def test_bad_files_are_named_and_the_others_are_predicted(run, digits, capsys):
+    (digits / "a.png").write_bytes(b"no image")
+    (digits / "xx.png").write_bytes(b"no image either")
+    with pytest.raises(ValueError, match="2 of 4 inputs could not be used: see above"):
+        run(digits, json="true")
+    told = capsys.readouterr()
+    inputs = [json.loads(line)["input"] for line in told.out.splitlines()]
+    assert inputs == [str(digits / "x.png"), str(digits / "y.png")]
+    assert [str(digits / name) in told.err for name in ("a.png", "xx.png")] == [
+        True
+    ] * 2
 
 
 @pytest.mark.parametrize(
-    ("shapes", "message"),
+    ("arguments", "values", "error", "message"),
     [
-        ([(9, 30)] * 2, "1.png: frames of 9x30 pixels are smaller than the model's"),
-        ([(10, 14), (10, 15)], "differ in size"),
-        ([(10, 14)], "two frames"),
+        ((), {}, app.UsageError, "Nothing to predict from: give files, a folder, or"),
+        (("nowhere.jpg",), {}, FileNotFoundError, "no file or folder nowhere.jpg"),
+        (("{empty}",), {}, FileNotFoundError, "holds no .*.png"),
+        (("-",), {"attention": "true"}, app.UsageError, "say where with --output=DIR"),
+        (("-",), {"labels": "nowhere.txt"}, FileNotFoundError, "nowhere.txt"),
     ],
 )
-def test_frames_without_flow(models, tmp_path, shapes, message):
-    paths = []
-    for number, shape in enumerate(shapes):
-        paths.append(str(tmp_path / f"{number}.png"))
-        Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(paths[-1])
-    error = refuse(models / "optical_flow", *paths, folder=tmp_path)
-    assert message in error
-
-
-def test_files_that_are_not_there_or_no_images(models, photos, tmp_path):
-    workdir = models / "imagenet_fourier"
-    assert "nowhere.jpg" in refuse(workdir, "nowhere.jpg")
-    assert "Nothing to predict" in predict(workdir, fails=True)
+def test_what_can_not_be_begun(run, tmp_path, arguments, values, error, message):
     (tmp_path / "empty").mkdir()
-    assert "holds no" in refuse(workdir, str(tmp_path / "empty"))
-    (tmp_path / "bad.jpg").write_bytes(b"no image")
-    assert "bad.jpg" in refuse(workdir, str(tmp_path / "bad.jpg"))
-    assert "--text=('a',) means nothing" in refuse(workdir, text=("a",))
-    (tmp_path / "labels").write_text("one\n")
-    error = refuse(workdir, str(photos), labels=tmp_path / "labels")
-    assert "1 lines, the model 7 classes" in error
+    arguments = [argument.format(empty=tmp_path / "empty") for argument in arguments]
+    with pytest.raises(error, match=message):
+        run(*arguments, **values)
+
+
+def test_arguments_become_files_in_order(tmp_path):
+    for name in ("b/2.png", "b/10.JPG", "b/c/1.png", "b/notes.txt", "a.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.touch()
+    arguments = [tmp_path / "a.txt", tmp_path / "b"]
+    found = program.expand([str(path) for path in arguments], (".png", ".jpg"))
+    names = [str(path.relative_to(tmp_path)) for path in found]
+    assert names == ["a.txt", "b/2.png", "b/10.JPG", "b/c/1.png"]
+
+
+def test_stems_that_come_again_are_numbered():
+    stems = ["a", "b", "a", "a", "a_2"]
+    items = (predicting.Item(stem, stem, None) for stem in stems)
+    found = [item.stem for item in program._with_own_stems(items)]
+    assert found == ["a", "b", "a_2", "a_3", "a_2_2"]

@@ -11,7 +11,8 @@ from perceiver_jax.engine.forward import make_forward, parse_policy
 
 def test_task_says_what_its_outputs_stand_for():
     task = build.make_task(small_digits.get_config())
-    assert task.identity.class_names == {"classes": tuple("0123456789")}
+    (names,) = task.identity.class_names.values()
+    assert [*task.identity.class_names] == ["classes"] and [*names] == [*"0123456789"]
     assert not task.identity.vocabulary
     assert task.score({"test/top1": 0.25, "test/loss": 3.0}) == 0.25
     assert list(task.evaluations) == ["test"]
