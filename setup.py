@@ -11,6 +11,7 @@ SCIKIT_LEARN = "scikit-learn>=1.5"
 # Heavy libraries that one kind of data or program needs; perceiver_jax.extras names
 # the extra where one is missing.
 EXTRAS = {
+    "digits": [SCIKIT_LEARN],
     "flow": ["opencv-python-headless>=4.10", MATPLOTLIB, SCIKIT_LEARN],
     "plots": [MATPLOTLIB],
     "scores": [SCIKIT_LEARN],

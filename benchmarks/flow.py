@@ -42,7 +42,7 @@ def run_model(way: str) -> dict[str, float]:
         kernel.KEY_CHUNK = kernel.MAX_SCORES = 10**12
         attention._project_after = lambda *_: False
     precision = parse_policy("params=float32,compute=float32,output=float32")
-    forward = make_forward(flow_model.make_forward(config.model), precision)
+    forward = make_forward(flow_model.Forward(config.model), precision)
     frames = np.random.default_rng(0).uniform(-1, 1, (1, 2, *SIZE, 3))
     batch = {"frames": frames.astype(np.float32)}
     init = functools.partial(forward.init, is_training=False)

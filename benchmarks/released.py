@@ -4,7 +4,7 @@
 
 For each released list of parameters a pickle with exactly those names and shapes is
 made (random numbers: the real ones can't be told from them by size), converted by
-scripts/convert_pretrained.py, and run on one input of the size it was trained for, each
+scripts.convert_pretrained, and run on one input of the size it was trained for, each
 in a process of its own. Printed: seconds to convert, to load, to trace and compile, and
 a run (median), and the peak memory of the converting and of the running process.
 """
@@ -107,8 +107,9 @@ def measure(name: str, folder: pathlib.Path) -> dict[str, float]:
     start = time.perf_counter()
     # time(1) is not everywhere: a child's peak comes from os.wait4.
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts" / "convert_pretrained.py")]
-        + [f"--from={path}", f"--model={name}", f"--out={workdir}"]
+        [sys.executable, "-m", "scripts.convert_pretrained"]
+        + [f"--from={path}", f"--model={name}", f"--out={workdir}"],
+        cwd=ROOT,
     )
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, f"converting {name} failed"

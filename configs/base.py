@@ -32,12 +32,12 @@ def get_config() -> config_dict.ConfigDict:
     config.optimizer.name = "lamb"  # or "adamw"
     config.optimizer.learning_rate = 2e-3
     config.optimizer.reference_batch_size = 0  # scale the rate by batch / this; 0: no
-    config.optimizer.schedule = "constant"  # see perceiver_jax/optimizer.py
+    config.optimizer.schedule = "constant"  # see perceiver_jax/engine/optimizer.py
     config.optimizer.flat_fraction = 0.5  # flat_cosine: share of steps before it falls
     config.optimizer.warmup_steps = 0  # warmup_cosine: at most half of training
     config.optimizer.decay_fractions = (0.7, 0.85, 0.95)  # step_decay, x0.1 at each
     config.optimizer.weight_decay = 0.0
-    config.optimizer.decay_positions = True  # latents, queries and tables decay too
+    config.optimizer.decay_positions = True  # latents, queries and embeddings too
     config.optimizer.clip_norm = 0.0  # 0: no clipping
     config.optimizer.b1 = 0.9
     config.optimizer.b2 = 0.999

@@ -7,36 +7,37 @@ DISTRIBUTION = "perceiver-haiku"  # the name in setup.py
 
 
 class Library:
-    """A module of a library that may not be installed, imported at its first use.
+    """A library that may not be installed, imported when it is first used.
 
-    It stands where the import would, and the module with it needs no such library:
+    It stands where the import would, so that its module can do without:
 
         cv2 = extras.Library("cv2", extra="flow")
+        sklearn = extras.Library("sklearn", "metrics", extra="scores")
     """
 
-    def __init__(self, name: str, *others: str, extra: str):
+    def __init__(self, name: str, *submodules: str, extra: str):
         """Imports nothing yet.
 
         Args:
-          name: of the module whose attributes these are.
-          *others: modules to import with it, for what their import does to it.
-          extra: of setup.py, that installs them.
+          name: of the package.
+          *submodules: that its own import leaves out.
+          extra: of setup.py, that installs it.
         """
-        self._names = (name, *others)
+        self._names = (name, *(f"{name}.{submodule}" for submodule in submodules))
         self._extra = extra
 
     def __getattr__(self, attribute: str) -> Any:
-        """Returns the module's attribute.
+        """Returns the package's attribute.
 
         Raises:
           ImportError: the library is not installed. The message has the command.
         """
         try:
-            module, *_ = map(importlib.import_module, self._names)
+            package, *_ = map(importlib.import_module, self._names)
         except ModuleNotFoundError as error:
             raise ImportError(
                 f"{error.name} is not installed. It comes with the extra"
                 f" '{self._extra}': pip install '{DISTRIBUTION}[{self._extra}]', or in"
                 f" a checkout: pip install -e '.[{self._extra}]'"
             ) from error
-        return getattr(module, attribute)
+        return getattr(package, attribute)

@@ -1,4 +1,4 @@
-"""Converts weights of others to a checkpoint of ours, and ours to Hugging Face.
+r"""Converts weights of others to a checkpoint of ours, and ours to Hugging Face.
 
     python -m scripts.convert_pretrained --model=imagenet_fourier --out=DIR \
         --from=imagenet_fourier_position_encoding.pystate
@@ -32,13 +32,18 @@ from experiments import build, program, released, restore
 from perceiver_jax.engine import checkpoint, writer
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity
-from perceiver_jax.pretrained import files, huggingface, huggingface_config, rules
+from perceiver_jax.pretrained import (
+    files,
+    huggingface,
+    huggingface_config,
+    reading,
+    rules,
+)
 from perceiver_jax.pretrained.released import Released
 
 logger = logging.getLogger(__name__)
 
 MODELS = released.find()
-DEEPMIND_URL = "https://storage.googleapis.com/perceiver_io/"
 # Computed in float32, as the released weights were tested; see experiments.predict.
 PRECISION = "params=float32,compute=float32,output=float32"
 
@@ -51,17 +56,13 @@ _TO = flags.DEFINE_enum(
 
 
 def load_config() -> config_dict.ConfigDict | None:
-    """Returns the config of what --from holds, before overrides."""
-    if not _FROM.value or not _OUT.value:
-        raise app.UsageError("Say --from=WHAT and --out=FOLDER.")
-    if _TO.value == "huggingface":
-        if _MODEL.value:
-            raise app.UsageError("--model is for files: a checkpoint says what it is.")
-        return None  # the checkpoint has its own config
+    """Returns the config of what --from holds, before overrides.
+
+    None where there is none to override: to export, the checkpoint has its own.
+    """
+    if not _FROM.value or _TO.value == "huggingface":
+        return None
     return config_of(pathlib.Path(_FROM.value), _MODEL.value)
-
-
-# What is converted.
 
 
 def released_config(model: Released) -> config_dict.ConfigDict:
@@ -75,10 +76,10 @@ def config_of(source: pathlib.Path, name: str | None) -> config_dict.ConfigDict:
     """Returns our config of a file of weights or a Hugging Face folder.
 
     Raises:
-      FileNotFoundError, ValueError: as `identify`; or config.json has values that no
-        released model has.
+      FileNotFoundError, ValueError: as reading.identify; or config.json has values
+        that no released model has.
     """
-    model, theirs = identify(source, name)
+    model, theirs = reading.identify(source, MODELS, name)
     config = released_config(model)
     config.precision = PRECISION
     if theirs is None:
@@ -95,104 +96,13 @@ def config_of(source: pathlib.Path, name: str | None) -> config_dict.ConfigDict:
     return config
 
 
-def identify(
-    source: pathlib.Path, name: str | None
-) -> tuple[Released, dict[str, Any] | None]:
-    """Returns which model a source is of, and its config.json where it has one.
-
-    Args:
-      source: a file of weights or a Hugging Face folder.
-      name: one of MODELS; a folder says so itself.
-
-    Raises:
-      FileNotFoundError: there is nothing, or a folder of something else.
-      ValueError: no name, or another one than the folder says; or config.json is
-        damaged or of a model that is not known here.
-    """
-    if not source.exists():
-        raise FileNotFoundError(f"There is no file {source}, nor a folder.")
-    if not source.is_dir():
-        if name is None:
-            raise ValueError(
-                f"{source} does not say what it is of: say --model=NAME, one of "
-                f"{', '.join(MODELS)}."
-            )
-        return MODELS[name], None
-    theirs = _read_config(source)
-    try:
-        model = huggingface_config.identify(theirs, MODELS.values())
-    except ValueError as error:
-        raise ValueError(f"{source / 'config.json'} has {error}") from error
-    if name not in (None, model.name):
-        raise ValueError(f"{source} is of {model.name}, not of --model={name}.")
-    return model, theirs
-
-
-def _read_config(folder: pathlib.Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} has no config.json: it is no Hugging Face folder. A workdir of "
-            "ours is converted with --to=huggingface."
-        )
-    return files.read_json(path)
-
-
-# The arrays of a model.
-
-
 def expected_shapes(config: config_dict.ConfigDict) -> dict[str, dict]:
     """Returns {"params": {path: shape}, "model_state": ...} of the config's model."""
     model = build.make_model(config)
     forward = make_forward(model.forward, parse_policy(config.precision))
     init = functools.partial(forward.init, is_training=True)
     params, state = jax.eval_shape(init, jax.random.key(0), model.batch(1))
-    return {"params": _shapes(params), "model_state": _shapes(state)}
-
-
-def _shapes(tree: rules.Tree) -> dict[str, tuple[int, ...]]:
-    return {
-        f"{module}/{name}": tuple(x.shape)
-        for module, arrays in tree.items()
-        for name, x in arrays.items()
-    }
-
-
-def read(
-    source: pathlib.Path, model: Released
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Returns the arrays by our paths, and what the checkpoint says of its source.
-
-    Raises:
-      FileNotFoundError: there is nothing to read.
-      ValueError: it is damaged, unsafe, not finite, or of another model.
-    """
-    if source.is_dir():
-        path = files.find_safetensors(source)
-        theirs = files.read_safetensors(path)
-        about = {
-            "format": "Hugging Face",
-            "licence": "see the model card of the folder",
-        }
-        table, convert = model.huggingface.rules, huggingface.from_arrays
-    else:
-        path = source
-        trees = files.read_deepmind(path).values()
-        theirs = {name: x for tree in trees for name, x in rules.flatten(tree).items()}
-        about = {
-            "format": "DeepMind",
-            "licence": "CC-BY-4.0, where the file is DeepMind's",
-            "url": DEEPMIND_URL + model.file,
-        }
-        table, convert = model.deepmind, rules.to_ours
-    files.check_finite(theirs, path)
-    try:
-        arrays = convert(theirs, table)
-    except ValueError as error:
-        hint = "" if source.is_dir() else " Choose another --model."
-        raise ValueError(f"{path} is not of {model.name}.{hint} {error}") from error
-    about |= {"file": str(path.absolute()), "sha256": files.sha256(path)}
-    return arrays, about
+    return {"params": rules.shapes(params), "model_state": rules.shapes(state)}
 
 
 def class_names(
@@ -225,12 +135,12 @@ def to_checkpoint(
       name: one of MODELS; a folder says so itself.
 
     Raises:
-      FileNotFoundError, ValueError: as `identify` and `read`; or something is in the
-        way. Nothing is written then.
+      FileNotFoundError, ValueError: as identify and read of perceiver_jax/pretrained;
+        or something is in the way. Nothing is written then.
     """
     _check_free(out)
-    model, theirs = identify(source, name)
-    arrays, about_source = read(source, model)
+    model, theirs = reading.identify(source, MODELS, name)
+    arrays, about_source = reading.read(source, model)
     expected = expected_shapes(config)
     wanted = expected["params"] | expected["model_state"]
     rules.check_shapes(arrays, wanted, str(source))
@@ -326,12 +236,17 @@ def parse(argv: Sequence[str]) -> list[str]:
 def main(argv: Sequence[str]) -> None:
     """Converts."""
     del argv
-    source, out = pathlib.Path(_FROM.value or ""), pathlib.Path(_OUT.value or "")
+    if not _FROM.value or not _OUT.value:
+        raise app.UsageError("Say --from=WHAT and --out=FOLDER.")
+    source, out = pathlib.Path(_FROM.value), pathlib.Path(_OUT.value)
     if _TO.value == "huggingface":
+        if _MODEL.value:
+            raise app.UsageError("--model is for files: a checkpoint says what it is.")
         to_huggingface(source, out, restore.STEP.value)
     else:
         to_checkpoint(source, flags.FLAGS["config"].value, out, _MODEL.value)
 
 
 if __name__ == "__main__":
+    program.in_help(restore.STEP.name)
     program.run(main, parse)

@@ -17,12 +17,12 @@ def imagenet_names() -> tuple[str, ...]:
     return tuple(_by_id().values())
 
 
-def readable(class_names: Sequence[str]) -> tuple[str, ...]:
+def readable(class_names: Sequence[str]) -> list[str]:
     """Returns WordNet ids of ImageNet's classes as names, and other names as they are.
 
     TFDS's imagenet2012 and ILSVRC's folders name a class by its id, "n01440764".
     """
-    return tuple(_by_id().get(name, name) for name in class_names)
+    return [_by_id().get(name, name) for name in class_names]
 
 
 def shorten(name: str) -> str:

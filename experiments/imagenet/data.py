@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import sklearn.datasets
-import sklearn.model_selection
 from ml_collections import config_dict
 
+from perceiver_jax import extras
 from perceiver_jax.data import loader, sources, tfds
 from perceiver_jax.data.image import augmentation, decoding, folders, transforms
 from perceiver_jax.engine import sharding
+
+sklearn = extras.Library("sklearn", "datasets", "model_selection", extra="digits")
 
 
 class Splits(NamedTuple):

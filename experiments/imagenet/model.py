@@ -1,5 +1,6 @@
 """The image classifier that a config's `model` describes."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
@@ -20,7 +21,7 @@ def make_model(config: config_dict.ConfigDict) -> Model:
     """Builds the image classifier of a config of configs/imagenet.py."""
     data = config.data
     return Model(
-        forward=make_forward(
+        forward=Forward(
             config.model, data.num_classes, sharding.update_axis(config.shard_state)
         ),
         example={
@@ -31,23 +32,32 @@ def make_model(config: config_dict.ConfigDict) -> Model:
     )
 
 
-def make_forward(
-    model: config_dict.ConfigDict, num_classes: int, bn_axis: str | None
-) -> Callable[[Batch, bool], jax.Array]:
-    """Returns the Haiku function (batch, is_training) -> logits [B, classes]."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Forward:
+    """The Haiku function of a config: (batch, is_training) -> logits.
 
-    def forward(batch: Batch, is_training: bool) -> jax.Array:
-        inputs = make_inputs(model, bn_axis)(batch["images"], is_training)
+    Attributes:
+      model: the config's.
+      num_classes: how many logits.
+      bn_axis: of BatchNorm, see sharding.update_axis.
+    """
+
+    model: config_dict.ConfigDict
+    num_classes: int
+    bn_axis: str | None = None
+
+    def __call__(self, batch: Batch, is_training: bool) -> jax.Array:
+        """Maps `images` [B, H, W, 3] to [B, classes]."""
+        model = self.model
+        inputs = make_inputs(model, self.bn_axis)(batch["images"], is_training)
         head: perceiver.Head
         if model.head == "mean":
-            head, queries = perceiver.MeanPool(num_classes), None
+            head, queries = perceiver.MeanPool(self.num_classes), None
         else:
-            head = make_decoder(model, num_classes)
+            head = make_decoder(model, self.num_classes)
             queries = perceiver.LearnedQueries(1, model.latent_channels)()
         network = make_perceiver(model, head)
         return network(inputs, queries, is_training=is_training)[:, 0]
-
-    return forward
 
 
 def make_inputs(

@@ -79,6 +79,7 @@ MODELS = (
                 "--config.steps=300",
             ),
         ),
+        mark={"kind": "perceiver"},  # not BERT
         vocabulary="bytes",
     ),
 )

@@ -10,11 +10,8 @@ from typing import Any
 from perceiver_jax import extras
 from perceiver_jax.data.sources import Example
 
-tfds = extras.Library(
-    "tensorflow_datasets",
-    "tensorflow_datasets.text",  # makes glue, c4 and others known
-    extra="tfds",
-)
+# Its submodule makes glue, c4 and others known.
+tfds = extras.Library("tensorflow_datasets", "text", extra="tfds")
 
 
 class ImageSource:

@@ -10,7 +10,7 @@ import scipy.stats
 
 from perceiver_jax import extras
 
-sklearn_metrics = extras.Library("sklearn.metrics", extra="scores")
+sklearn = extras.Library("sklearn", "metrics", extra="scores")
 
 
 def _zero_if_constant(
@@ -30,9 +30,9 @@ def _zero_if_constant(
 
 
 _METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "accuracy": lambda x, y: sklearn_metrics.accuracy_score(x, y),
-    "f1": lambda x, y: sklearn_metrics.f1_score(x, y, zero_division=0.0),
-    "matthews": _zero_if_constant(lambda x, y: sklearn_metrics.matthews_corrcoef(x, y)),
+    "accuracy": lambda x, y: sklearn.metrics.accuracy_score(x, y),
+    "f1": lambda x, y: sklearn.metrics.f1_score(x, y, zero_division=0.0),
+    "matthews": _zero_if_constant(lambda x, y: sklearn.metrics.matthews_corrcoef(x, y)),
     "pearson": _zero_if_constant(lambda x, y: scipy.stats.pearsonr(x, y).statistic),
     "spearman": _zero_if_constant(lambda x, y: scipy.stats.spearmanr(x, y).statistic),
 }

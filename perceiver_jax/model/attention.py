@@ -98,7 +98,7 @@ class MultiHeadAttention(hk.Module):
             value = self._split_heads(project(inputs))
             mixed = kernel.attend(q, k, value, input_mask)
         if input_mask is not None:
-            # The bias came after mixing, so a row without keys is cleared here.
+            # Rows without keys are to be zero, but have got the value's bias by now.
             mixed = jnp.where(input_mask.any(-1)[:, None, None, None], mixed, 0)
         if query_mask is not None:
             mixed = jnp.where(query_mask[:, :, None, None], mixed, 0)
@@ -141,9 +141,9 @@ def _project_after(
 ) -> bool:
     """Whether it takes fewer FLOPs to project the N queries than the M inputs.
 
-    (q W) x = q (W x): with few wide heads and few queries, as in the papers' one-headed
-    encoder, the [M, head_channels] keys and values need never be made. Compared for
-    each head: N C d + N M C against M C d + N M d.
+    (q W) x = q (W x), so keys and values [M, head_channels] need not be made. That is
+    cheaper for few queries and few wide heads, as in the papers' one-headed encoder.
+    For each head, N C d + N M C is compared with M C d + N M d.
     """
     after = num_queries * in_channels * (head_channels + num_inputs)
     before = num_inputs * head_channels * (in_channels + num_queries)

@@ -1,4 +1,4 @@
-"""What a parameter is, said where it is made: with the value that it starts from.
+"""What a parameter is, said where it is made, together with its first value.
 
     w = hk.get_parameter("w", [8, 3], init=parameters.matrix(w_init))
     hk.Conv2D(64, 7, with_bias=False, w_init=parameters.matrix(w_init))
@@ -19,9 +19,9 @@ class Kind(enum.Enum):
     """What a parameter does."""
 
     MATRIX = "a linear map or a convolution"
-    BIAS = "is added to every output of one"
+    BIAS = "added to outputs"
     NORM = "scale or offset of a normalisation"
-    TABLE = "rows that are learned: latents, queries, positions, embeddings"
+    TABLE = "learned rows: latents, queries, positions, embeddings"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,10 +107,9 @@ def describe(forward: Callable[[Any, bool], Any], batch: Any) -> Parameters:
 
 
 def decays(described: Parameters, decay_tables: bool) -> dict[str, dict[str, bool]]:
-    """Returns whether weight decay covers each parameter: no bias and no norm.
+    """Returns whether weight decay covers each parameter.
 
-    The papers do not say whether it covers latents, queries, positions and embeddings:
-    decay_tables does.
+    It covers matrices, and no bias and no norm; decay_tables: whether it covers tables.
     """
     covered = {Kind.MATRIX, Kind.TABLE} if decay_tables else {Kind.MATRIX}
     return {

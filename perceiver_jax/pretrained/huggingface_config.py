@@ -46,7 +46,7 @@ _SIZES = [
 _GELU = {"exact": "gelu", "tanh": "gelu_pytorch_tanh"}
 _TANH = (_GELU["tanh"], "gelu_new", "gelu_fast", "gelu_python_tanh")
 
-# Fields of our `model` that no class there has a field for.
+# What is the same in the code of all classes there, as fields of our `model`.
 _FIXED_FOR_ALL = {
     "num_cross_attends": 1,
     "decoder_widening": 1,
@@ -54,9 +54,8 @@ _FIXED_FOR_ALL = {
     "decoder_v_channels": 0,
     "num_decoder_heads": 1,
 }
-# The same, which some of our models have and configs of released models leave alone.
+# The same, in fields that not all of our models have.
 _FIXED_WHERE_PRESENT = {
-    "kind": "perceiver",
     "share_weights": True,
     "permute": False,
     "head": "query",

@@ -112,6 +112,15 @@ def unflatten(arrays: Arrays) -> dict[str, dict[str, np.ndarray]]:
     return tree
 
 
+def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
+    """{module: {name: array}} to {"module/name": shape}; shapes alone do as arrays."""
+    return {
+        f"{module}/{name}": tuple(x.shape)
+        for module, arrays in tree.items()
+        for name, x in arrays.items()
+    }
+
+
 def check_shapes(
     found: Arrays, wanted: Mapping[str, tuple[int, ...]], where: str
 ) -> None:

@@ -2,8 +2,6 @@
 
 import re
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 from configs import (
@@ -14,10 +12,7 @@ from configs import (
     optical_flow,
     text_classification,
 )
-from experiments.glue import model as glue_model
-from experiments.imagenet import model as image_model
-from experiments.masked_lm import model as text_model
-from experiments.optical_flow import model as flow_model
+from experiments import build
 from perceiver_jax.model import parameters
 from perceiver_jax.model.parameters import Kind
 
@@ -72,30 +67,6 @@ CONFIGS = {
 }
 
 
-def abstract(*shape, dtype=jnp.float32):
-    return jax.ShapeDtypeStruct((1, *shape), dtype)
-
-
-def describe(config):
-    model = config.model
-    if config.task == "imagenet":
-        forward = image_model.make_forward(model, config.data.num_classes, None)
-        batch = {"images": abstract(*config.data.image_size, 3)}
-    elif config.task == "optical_flow":
-        forward = flow_model.make_forward(model)
-        batch = {"frames": abstract(2, *model.image_size, 3)}
-    else:
-        forward = text_model.Forward(model)
-        batch = {
-            "tokens": abstract(model.max_length, dtype=jnp.int32),
-            "token_mask": abstract(model.max_length),
-            "task": abstract(dtype=jnp.int32),
-        }
-    if config.task == "glue":
-        forward = glue_model.Forward(model, dict.fromkeys(config.data.tasks, 3))
-    return parameters.describe(forward, batch)
-
-
 def place(module):
     """The row of LAYER_AXES that a module is in."""
     module = re.sub(r"^\w+_(head/)", r"\1", module)
@@ -107,7 +78,8 @@ def place(module):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_parameters_are(name):
     config, variant = CONFIGS[name]
-    described = describe(config.get_config(variant))
+    model = build.make_model(config.get_config(variant))
+    described = parameters.describe(model.forward, model.batch(1))
     decays = parameters.decays(described, True)
     decays_fewer = parameters.decays(described, False)
     assert described

@@ -70,6 +70,7 @@ def test_trees_are_flattened_and_back():
     tree = {"a/b": {"w": np.ones(2), "b": np.zeros(1)}, "c": {"w": np.ones(3)}}
     flat = rules.flatten(tree)
     assert flat.keys() == {"a/b/w", "a/b/b", "c/w"}
+    assert rules.shapes(tree) == {"a/b/w": (2,), "a/b/b": (1,), "c/w": (3,)}
     assert {k: set(v) for k, v in rules.unflatten(flat).items()} == {
         k: set(v) for k, v in tree.items()
     }

@@ -10,8 +10,8 @@ from perceiver_jax import extras
 from perceiver_jax.data.image import decoding
 from perceiver_jax.data.sources import CorruptExample, SkipCorrupt, files_below
 
-cbook = extras.Library("matplotlib.cbook", extra="flow")
-sklearn_datasets = extras.Library("sklearn.datasets", extra="flow")
+matplotlib = extras.Library("matplotlib", "cbook", extra="flow")
+sklearn = extras.Library("sklearn", "datasets", extra="flow")
 
 Photos = Sequence[np.ndarray] | SkipCorrupt  # [h, w, 3] uint8, by index
 
@@ -50,10 +50,10 @@ def _read(path: pathlib.Path) -> np.ndarray:
 
 def scikit_learn() -> list[np.ndarray]:
     """Returns the two photos that come with scikit-learn, a temple and a flower."""
-    return list(sklearn_datasets.load_sample_images().images)
+    return list(sklearn.datasets.load_sample_images().images)
 
 
 def matplotlib_portrait() -> list[np.ndarray]:
     """Returns the photo that comes with Matplotlib, of Grace Hopper."""
-    path = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
     return [decoding.read_image(pathlib.Path(str(path)))]

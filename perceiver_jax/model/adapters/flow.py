@@ -108,7 +108,10 @@ def to_flow(outputs: jax.Array, shape: Sequence[int]) -> jax.Array:
 
 
 def upsampled_channels(factor: int) -> int:
-    """Returns how many channels `upsample` needs: flow, and a weight of 9 cells."""
+    """Returns how many channels `upsample` needs.
+
+    For the flow of a cell, and for each of its pixels the weights of 9 cells.
+    """
     return 2 + 9 * factor**2
 
 

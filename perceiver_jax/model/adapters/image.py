@@ -33,7 +33,7 @@ class ImageInputs(hk.Module):
 
     positions: Sequence[Callable[[], Position]]  # made and concatenated in order
     stem: Callable[[], Stem] | None = None  # None: the pixels themselves
-    permutation_seed: int | None = None  # one fixed shuffle of the inputs, for all
+    permutation_seed: int | None = None  # of one shuffle of all inputs; None: in order
     name: str | None = None
 
     def __call__(self, images: jax.Array, is_training: bool = False) -> jax.Array:
@@ -52,8 +52,8 @@ class ImageInputs(hk.Module):
             parts.append(jnp.broadcast_to(table, (batch, *table.shape)))
         inputs = jnp.concatenate(parts, axis=-1)
         if self.permutation_seed is not None:
-            # After the positions are attached (Perceiver, table 2): the set of inputs
-            # is the same, so only an architecture that relies on their order suffers.
+            # Inputs keep their positions (Perceiver, table 2): only an architecture
+            # that relies on their order suffers.
             inputs = inputs[:, permutation(inputs.shape[1], self.permutation_seed)]
         return inputs
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-MIN_OVERLAP = 20  # pixels, or half a small tile (released model)
+MIN_OVERLAP = 20  # pixels, as the released model; half the side of a smaller tile
 
 
 def min_overlap(tile: int) -> int:

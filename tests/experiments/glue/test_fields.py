@@ -24,6 +24,10 @@ from experiments import build
         ({"data.source": "csv"}, "data.source='csv' must be one of tfds, tsv, files"),
         ({"data.length": 0}, "data.length=0 must be at least 1."),
         ({"data.length": 49}, "data.length=49 must be from 1 to the model's number of"),
+        (
+            {"model.kind": "transformer"},
+            "model.readout='query' needs latents to query",
+        ),
         ({"model.readout": "cls"}, "model.readout='cls' must be one of query, shared"),
     ],
 )

@@ -14,7 +14,7 @@ from perceiver_jax.engine import flops as flops_module
 
 
 def transform(config):
-    forward = image_model.make_forward(config.model, config.data.num_classes, None)
+    forward = image_model.Forward(config.model, config.data.num_classes)
     return hk.without_apply_rng(hk.transform_with_state(forward))
 
 
