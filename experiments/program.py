@@ -81,10 +81,10 @@ def message(error: BaseException) -> str:
     if isinstance(error, flags.Error) and "Traceback" in text:
         # Of a config file, whose own error is at the end.
         return text.splitlines()[-1].partition(": ")[2]
-    if isinstance(error, AttributeError | KeyError):
-        inner = error.args[0]  # ml_collections makes the first of the second
-        words = inner.args[0] if isinstance(inner, KeyError) else inner
-        return f"The config has no field {words}".replace("\n", ". ")
+    # ml_collections raises KeyError, or AttributeError of one, for an unknown field.
+    field = error.args[0] if isinstance(error, AttributeError) else error
+    if isinstance(field, KeyError):
+        return f"The config has no field {field.args[0]}".replace("\n", ". ")
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
     return text or repr(error)

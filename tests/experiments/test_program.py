@@ -88,6 +88,10 @@ def test_a_bug_or_what_was_asked_for_has_its_place(tmp_path, arguments):
         (["--config", "nowhere.py"], "There is no config file 'nowhere.py'."),
         (["--config"], "There is no config file ''."),
         (
+            ["--config=tests/programs.py"],
+            ".*module 'config_config' has no attribute 'get_c.*",
+        ),
+        (
             ["--config=configs/digits.py:nine"],
             "Variant 'nine' is unknown; configs/imagenet.py has fourier, .*",
         ),
