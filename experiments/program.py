@@ -70,6 +70,9 @@ def run(
 def stop(error: Exception, expected: tuple[type[Exception], ...]) -> None:
     """Ends the program: with the error's message, or with all of it where asked to."""
     if "--traceback" in sys.argv or not isinstance(error, expected):
+        # The message stays last: JAX and Grain add that they left out frames.
+        notes = getattr(error, "__notes__", [])
+        error.__notes__ = [note for note in notes if "has removed its" not in note]
         raise error
     print(message(error), file=sys.stderr)
     sys.exit(1)

@@ -26,7 +26,7 @@ def test_a_task_is_found_by_its_name():
     assert build.find(digits.get_config(), "fields").RANGES
     for name in ("", "nothing"):
         with pytest.raises(
-            ValueError, match=f"task='{name}' is unknown: use.* glue, imagenet"
+            ValueError, match=f"task='{name}' is unknown: use.* imagenet"
         ):
             build.find(small(task=name), "model")
     with pytest.raises(ValueError, match="has no horoscope: no experiments.imagenet"):
