@@ -16,14 +16,13 @@ import time
 
 import haiku as hk
 import jax
-from absl import app, flags
+from absl import flags
 
 from benchmarks import figures
 from configs import imagenet
-from experiments import build
-from perceiver_jax.engine import evaluation, flops, update
-from perceiver_jax.engine.forward import make_forward, parse_policy
-from perceiver_jax.model import parameters, stack
+from experiments import build, program
+from perceiver_jax.engine import evaluation, flops
+from perceiver_jax.model import stack
 
 _VARIANT = flags.DEFINE_string("variant", "fourier", "Of configs/imagenet.py.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Images a step.")
@@ -60,18 +59,15 @@ def make_programs():
     config.model.remat = _REMAT.value
     config.precision = "params=float32,compute=float32,output=float32"  # of a CPU
     task = build.make_task(config)
-    forward = make_forward(task.forward, parse_policy(config.precision))
-    batch = next(iter(task.train_data(0)))
-    described = parameters.describe(task.forward, batch)
-    optimizer, schedule = build.make_optimizer(config, 1000, described)
-    state = jax.jit(lambda: update.init(forward, optimizer, 0, batch))()
+    update = build.make_update(config, task.model, total_steps=1000)
+    state = jax.jit(lambda: update.init(task.model.batch(1)))()
+    batch = next(task.train.batches())
 
     def predict(state, batch):
         variables = evaluation.Variables(state.params, state.model_state)
-        return forward.apply(*variables, None, batch, False)[0]
+        return update.forward.apply(*variables, None, batch, False)[0]
 
-    step = update.make_update(task, forward, optimizer, schedule, 0)
-    train = functools.partial(step, axis_name=None)
+    train = functools.partial(update, axis_name=None)
     return {"forward": predict, "train": train}, (state, batch)
 
 
@@ -168,4 +164,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)
