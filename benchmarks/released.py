@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import haiku as hk
 import jax
@@ -51,11 +53,11 @@ def write_pickle(path: pathlib.Path, listed: str) -> int:
     return sum(x.size for x in jax.tree.leaves(trees["params"]))
 
 
-def read_list(name: str) -> hk.Params:
+def read_list(name: str) -> Mapping[str, Mapping[str, Any]]:
     """Random arrays, of the names and shapes in a list; none where there is no list."""
     path = ROOT / "tests" / "fixtures" / f"{name}.txt"
     rng = np.random.default_rng(0)
-    tree: dict[str, dict[str, np.ndarray]] = {}
+    tree: dict[str, dict[str, Any]] = {}
     lines = path.read_text().splitlines() if path.exists() else []
     for line in lines:
         if not line.startswith("#"):

@@ -106,7 +106,13 @@ def test_every_test_asserts_something(path):
 def test_no_test_is_skipped(path):
     found = [node for node in ast.walk(parse(path)) if isinstance(node, ast.Attribute)]
     words = {ast.unparse(node).removeprefix("pytest.") for node in found}
-    assert not words & {"skip", "importorskip", "mark.skip", "mark.skipif", "mark.xfail"}
+    assert not words & {
+        "skip",
+        "importorskip",
+        "mark.skip",
+        "mark.skipif",
+        "mark.xfail",
+    }
 
 
 @pytest.mark.parametrize(
