@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import pkgutil
 import types
 from collections.abc import Collection
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import optax
 from ml_collections import config_dict
 
+import experiments
 from experiments import checks
 from experiments.predicting import Predictor
 from perceiver_jax.engine import flops, training
@@ -34,6 +36,11 @@ FREE = (
 )
 
 
+def tasks() -> list[str]:
+    """Returns the names of all tasks: the folders of experiments."""
+    return [m.name for m in pkgutil.iter_modules(experiments.__path__) if m.ispkg]
+
+
 def find(config: config_dict.ConfigDict, part: str) -> types.ModuleType:
     """Returns the module experiments/<config.task>/<part>.py.
 
@@ -41,8 +48,7 @@ def find(config: config_dict.ConfigDict, part: str) -> types.ModuleType:
       ValueError: there is no such task, or it has no such part.
     """
     package = f"experiments.{config.task}"
-    if not config.task or importlib.util.find_spec(package) is None:
-        raise ValueError(f"task='{config.task}': there is no folder {package}.")
+    checks.check_known("task", config.task, tasks())
     if importlib.util.find_spec(f"{package}.{part}") is None:
         raise ValueError(f"task='{config.task}' has no {part}: no {package}.{part}.")
     return importlib.import_module(f"{package}.{part}")

@@ -41,7 +41,7 @@ class Number:
         ends = [
             end for end, at in ((low, self.low), (high, self.high)) if math.isfinite(at)
         ]
-        if value in (math.inf, -math.inf):
+        if ends and isinstance(value, float) and not math.isfinite(value):
             ends.insert(0, "finite")
         return " and ".join(ends) or "a finite number"
 

@@ -143,6 +143,8 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     names = [argument for argument in arguments if argument != "-"]
     files = expand(names, predictor.suffixes)
     lines = sys.stdin.buffer.read().splitlines() if "-" in arguments else []
+    if "-" in arguments and not lines:
+        raise ValueError("Nothing to predict from: the standard input is empty.")
     folder = None
     if _OUTPUT.value:
         named = [os.fsdecode(line) for line in lines if os.path.isfile(line)]

@@ -71,6 +71,9 @@ def run(
 def stop(error: Exception, expected: tuple[type[Exception], ...]) -> None:
     """Ends the program: with the error's message, or with all of it where asked to."""
     if "--traceback" in sys.argv or not isinstance(error, expected):
+        # The message stays last: JAX and Grain add that they left out frames.
+        notes = getattr(error, "__notes__", [])
+        error.__notes__ = [note for note in notes if "has removed its" not in note]
         raise error
     print(message(error), file=sys.stderr)
     sys.exit(1)
@@ -82,10 +85,10 @@ def message(error: BaseException) -> str:
     if isinstance(error, flags.Error) and "Traceback" in text:
         # Of a config file, whose own error is at the end.
         return text.splitlines()[-1].partition(": ")[2]
-    if isinstance(error, AttributeError | KeyError):
-        inner = error.args[0]  # ml_collections makes the first of the second
-        words = inner.args[0] if isinstance(inner, KeyError) else inner
-        return f"The config has no field {words}".replace("\n", ". ")
+    # ml_collections raises KeyError, or AttributeError of one, for an unknown field.
+    field = error.args[0] if isinstance(error, AttributeError) else error
+    if isinstance(field, KeyError):
+        return f"The config has no field {field.args[0]}".replace("\n", ". ")
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
     return text or repr(error)

@@ -2,20 +2,17 @@
 
 import importlib
 import importlib.util
-import pkgutil
 from collections.abc import Sequence
 
 from ml_collections import config_dict
 
-import experiments
+from experiments import build
 from perceiver_jax.pretrained.released import Released
 
 
 def find() -> dict[str, Released]:
     """Returns every released model by its name."""
-    found = pkgutil.iter_modules(experiments.__path__)
-    tasks = [module.name for module in found if module.ispkg]
-    return {model.name: model for task in tasks for model in of_task(task)}
+    return {model.name: model for task in build.tasks() for model in of_task(task)}
 
 
 def of_task(task: str) -> Sequence[Released]:

@@ -9,20 +9,18 @@ example.
 
 import importlib
 import importlib.util
-import pkgutil
 from collections.abc import Iterator, Sequence
 
-import experiments
-from experiments import program
+from experiments import build, program
 
 
 def tables() -> Iterator[str]:
     """Yields the table of each task that has one, in the order of their names."""
-    for found in pkgutil.iter_modules(experiments.__path__):
-        name = f"experiments.{found.name}.paper_table"
-        if found.ispkg and importlib.util.find_spec(name) is not None:
+    for task in build.tasks():
+        name = f"experiments.{task}.paper_table"
+        if importlib.util.find_spec(name) is not None:
             table = importlib.import_module(name)
-            configs = importlib.import_module(f"configs.{found.name}")
+            configs = importlib.import_module(f"configs.{task}")
             yield "\n".join(table.lines(configs))
 
 

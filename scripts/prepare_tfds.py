@@ -21,6 +21,7 @@ from absl import flags
 from PIL import Image
 
 from experiments import program
+from perceiver_jax.data.tfds import make_builder
 
 _NAME = flags.DEFINE_string("name", None, "TFDS dataset.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where to write; None: TFDS's own.")
@@ -63,9 +64,7 @@ def main(_: Sequence[str]) -> None:
     # TFDS 4.9 imports this backport, but does not require it.
     tfds.core.dataset_builder.importlib_resources = importlib.resources
 
-    builder = tfds.builder(
-        _NAME.value, data_dir=_DATA_DIR.value, file_format="array_record"
-    )
+    builder = make_builder(_NAME.value, _DATA_DIR.value, file_format="array_record")
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
             manual_dir=_MANUAL_DIR.value, try_download_gcs=False

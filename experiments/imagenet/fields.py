@@ -1,5 +1,7 @@
 """What the fields of an image classifier's config may be."""
 
+from ml_collections import config_dict
+
 from experiments.checks import (
     COUNT,
     PIXELS,
@@ -11,7 +13,13 @@ from experiments.checks import (
 )
 
 SHARE_OF_IMAGE = Number(0, 1, open_low=True)
-STEMS = ("pixels", "pointwise", "conv", "patches")
+# Each with the sizes that it needs.
+STEMS = {
+    "pixels": (),
+    "pointwise": ("stem_channels",),
+    "conv": ("stem_channels",),
+    "patches": ("stem_channels", "patch_size"),
+}
 POSITIONS = ("fourier", "learned")
 
 RANGES = {
@@ -27,7 +35,7 @@ RANGES = {
     "data.loss": OneOf(("softmax", "sigmoid")),
     "data.max_corrupt": SIZE,
     "data.num_workers": SIZE,
-    "model.stem": OneOf(STEMS),
+    "model.stem": OneOf(tuple(STEMS)),
     "model.stem_channels": SIZE,
     "model.stem_padding": OneOf(("same", "torch")),
     "model.patch_size": SIZE,
@@ -42,3 +50,12 @@ RANGES = {
 
 # They change none of a run's numbers.
 FREE = ("data.dir", "data.max_corrupt", "data.num_workers")
+
+
+def check_stem(model: config_dict.ConfigDict) -> None:
+    """Raises ValueError if the stem has not the sizes that it needs."""
+    for size in STEMS[model.stem]:
+        if not model[size]:
+            raise ValueError(
+                f"model.{size}=0 must be at least 1 with model.stem='{model.stem}'."
+            )

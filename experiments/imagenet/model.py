@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
+from experiments.imagenet.fields import check_stem
 from experiments.imagenet.outputs import Metrics
 from experiments.model_parts import make_decoder, make_perceiver
 from perceiver_jax.engine import sharding
@@ -18,7 +19,12 @@ PERMUTATION_SEED = 0  # of the one permutation that all permuted experiments sha
 
 
 def make_model(config: config_dict.ConfigDict) -> Model:
-    """Builds the image classifier of a config of configs/imagenet.py."""
+    """Builds the image classifier of a config of configs/imagenet.py.
+
+    Raises:
+      ValueError: its stem has no size.
+    """
+    check_stem(config.model)
     data = config.data
     return Model(
         forward=Forward(

@@ -8,6 +8,7 @@ import glob
 import logging
 import pathlib
 import re
+import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
@@ -134,8 +135,9 @@ class SkipCorrupt:
         Args:
           source: gives the encoded examples, or files.
           decode: an example with its image decoded; raises CorruptExample.
-          limit: how many different examples may be corrupt. One more raises
-            RuntimeError, because too much would be missing to compare results.
+          limit: how many different examples may be corrupt; sys.maxsize for any
+            number. One more raises RuntimeError, because too much would be missing to
+            compare results.
         """
         self._source = source
         self._decode = decode
@@ -169,11 +171,11 @@ class SkipCorrupt:
         if count > self._limit:
             raise RuntimeError(
                 f"more than {self._limit} corrupt images, the last: {error}; repair"
-                " the data, or allow more"
+                " the data, or allow more by data.max_corrupt where the config has it"
             ) from error
-        logger.warning(
-            "corrupt image %d of at most %d allowed: %s", count, self._limit, error
-        )
+        is_limited = self._limit < sys.maxsize
+        allowed = f" of at most {self._limit} allowed" if is_limited else ""
+        logger.warning("corrupt image %d%s: %s", count, allowed, error)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles all but the lock and the count: each process has its own."""

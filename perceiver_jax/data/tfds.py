@@ -116,15 +116,7 @@ def open_split(
         file format. The message has the command that prepares it.
       ValueError: the name or the split is unknown.
     """
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
-        near = difflib.get_close_matches(
-            name, tfds.list_builders(with_community_datasets=False)
-        )
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"TFDS knows no dataset {name!r}{hint}") from error
-
+    builder = make_builder(name, data_dir)
     prepared = builder.info.available_file_formats() if builder.is_prepared() else ()
     formats = sorted(file_format.value for file_format in prepared)
     if not formats:
@@ -153,6 +145,22 @@ def open_split(
             f"{name} has no split {split!r}, but {', '.join(builder.info.splits)}"
         ) from error
     return examples, features
+
+
+def make_builder(name: str, data_dir: str | None = None, **options: Any) -> Any:
+    """Returns what TFDS prepares and opens a dataset with.
+
+    Raises:
+      ValueError: the name is unknown. TFDS would list all that it knows.
+    """
+    try:
+        return tfds.builder(name, data_dir=data_dir, **options)
+    except tfds.core.DatasetNotFoundError as error:
+        near = difflib.get_close_matches(
+            name, tfds.list_builders(with_community_datasets=False)
+        )
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"TFDS knows no dataset {name!r}{hint}") from error
 
 
 def _prepare_command(builder: Any, name: str, data_dir: str | None) -> str:

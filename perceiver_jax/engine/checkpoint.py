@@ -189,7 +189,13 @@ class _Metrics(NamedTuple):
     def read(self, step: int) -> dict[str, float]:
         """Returns a step's, nothing where it has none."""
         path = self._path(step)
-        return json.loads(path.read_text()) if path.exists() else {}
+        try:
+            return json.loads(path.read_text()) if path.exists() else {}
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is damaged ({error}): remove it, and the step counts as not "
+                "evaluated."
+            ) from error
 
     def scores(self, steps: Iterable[int]) -> dict[int, float]:
         """Returns the scores of those steps that were evaluated."""
@@ -276,6 +282,11 @@ def load_variables(
         number = checkpoints.best_step()
     else:
         number = int(step) if str(step).isdigit() else None
+    if step == "best" and steps and number is None:
+        raise FileNotFoundError(
+            f"No checkpoint of {path} was evaluated, so none is the best: use 'latest' "
+            f"or one of {steps}."
+        )
     if number not in steps:
         raise FileNotFoundError(
             f"No checkpoint '{step}' in {path}; it has {steps or 'none'}."

@@ -1,6 +1,7 @@
 """Sources: what they give, and what they say when they cannot."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -57,6 +58,13 @@ def test_skip_corrupt_stops_above_its_limit_and_counts_anew_in_a_worker():
     with pytest.raises(RuntimeError, match="more than 2 corrupt images.*file 6"):
         source[6]
     assert worker[6]["decoded"] == 1
+
+
+def test_skip_corrupt_has_no_limit_where_none_is_said(caplog):
+    numbers = ArraySource(x=np.arange(4))
+    source = SkipCorrupt(numbers, _reject_multiples_of_three, limit=sys.maxsize)
+    assert source[0] == {"decoded": 1}
+    assert caplog.messages[0].startswith("corrupt image 1: ")
 
 
 def test_skip_corrupt_stops_where_nothing_is_good():

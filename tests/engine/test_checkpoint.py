@@ -106,6 +106,14 @@ def test_nothing_to_read_is_told(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_without_an_evaluation_no_checkpoint_is_the_best(tmp_path):
+    regression.train(regression.make_task(), tmp_path)
+    for path in tmp_path.glob("checkpoints/*/evaluation.json"):
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="was evaluated.*'latest' or one of"):
+        checkpoint.load_variables(tmp_path, "best")
+
+
 def test_damaged_checkpoint_is_named(tmp_path):
     regression.train(regression.make_task(), tmp_path)
     folder = tmp_path / "checkpoints" / "6" / "variables"
@@ -115,3 +123,12 @@ def test_damaged_checkpoint_is_named(tmp_path):
     longer = dataclasses.replace(regression.SETTINGS, total_steps=8)
     with pytest.raises(ValueError, match="checkpoints/6 is damaged"):
         regression.train(regression.make_task(), tmp_path, longer)
+
+
+def test_damaged_evaluation_is_named(tmp_path):
+    regression.train(regression.make_task(), tmp_path)
+    path = tmp_path / "checkpoints" / "6" / "evaluation.json"
+    path.write_text(path.read_text()[:-5])
+    with pytest.raises(ValueError, match="6/evaluation.json is damaged.*remove it"):
+        checkpoint.load_variables(tmp_path, "best")
+    checkpoint.load_variables(tmp_path)

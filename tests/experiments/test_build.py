@@ -25,7 +25,9 @@ def small(variant="fourier", **fields):
 def test_a_task_is_found_by_its_name():
     assert build.find(digits.get_config(), "fields").RANGES
     for name in ("", "nothing"):
-        with pytest.raises(ValueError, match=f"task='{name}': there is no folder"):
+        with pytest.raises(
+            ValueError, match=f"task='{name}' is unknown: use.* imagenet"
+        ):
             build.find(small(task=name), "model")
     with pytest.raises(ValueError, match="has no horoscope: no experiments.imagenet"):
         build.find(digits.get_config(), "horoscope")

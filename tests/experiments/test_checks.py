@@ -16,15 +16,15 @@ SHARE = Number(0, 1)
     ("allowed", "good", "bad", "problem"),
     [
         (Number(), [0, -1.5, True], ["1", None, (1,), math.nan], "a finite number"),
-        (Number(1), [1, 7.5], [0, -4, math.nan, "1", None], "at least 1"),
-        (Number(1), [], [math.inf], "finite and at least 1"),
+        (Number(1), [1, 7.5], [0, -4, "1", None], "at least 1"),
+        (Number(1), [], [math.inf, math.nan], "finite and at least 1"),
         (Number(0, open_low=True), [1e-9], [0, -1], "more than 0"),
         (Number(high=5, open_high=True), [4.9, -9], [5], "less than 5"),
         (Number(0, 1), [0, 0.5, 1], [-0.1, 1.1], "at least 0 and at most 1"),
         (
             Number(0, 1, open_high=True),
             [0, 0.999],
-            [1, 5, math.nan],
+            [1, 5],
             "at least 0 and less than 1",
         ),
         (
@@ -63,7 +63,7 @@ SHARE = Number(0, 1)
         (
             Rising(SHARE),
             [],
-            [(2, 0.1), (0.1, math.nan)],
+            [(2, 0.1), (0.1, 5)],
             "a tuple of 2 values, each at least 0 and at most 1",
         ),
     ],

@@ -16,6 +16,9 @@ from absl import app, flags
 from ml_collections import config_flags
 from experiments import program
 
+class Noted(ZeroDivisionError):
+    __notes__ = ["For simplicity, JAX has removed its internal frames"]
+
 ERROR = flags.DEFINE_string("error", "None", "What to raise.")
 CONFIG = config_flags.DEFINE_config_file("config")
 
@@ -70,6 +73,7 @@ def test_expected_error_is_its_message_alone(tmp_path, error, told):
         ["--error=KeyError('wrong')"],
         ["--error=TypeError('wrong')"],
         ["--error=ZeroDivisionError('wrong')"],
+        ["--error=Noted('wrong')"],
     ],
 )
 def test_a_bug_or_what_was_asked_for_has_its_place(tmp_path, arguments):
@@ -87,6 +91,10 @@ def test_a_bug_or_what_was_asked_for_has_its_place(tmp_path, arguments):
         (["--config=nowhere.py:a"], "There is no config file 'nowhere.py'."),
         (["--config", "nowhere.py"], "There is no config file 'nowhere.py'."),
         (["--config"], "There is no config file ''."),
+        (
+            ["--config=tests/programs.py"],
+            ".* has no attribute 'get_config'.*",
+        ),
         (
             ["--config=configs/digits.py:nine"],
             "Variant 'nine' is unknown; configs/imagenet.py has fourier, .*",

@@ -151,6 +151,11 @@ def test_words_or_records_are_printed(run, digits):
     assert [record["input"] for record in records] == [told[0], told[3]]
 
 
+def test_an_empty_standard_input_is_told(run):
+    with pytest.raises(ValueError, match="the standard input is empty"):
+        run("-", stdin=b"")
+
+
 @pytest.mark.parametrize("overwrite", ["false", "true"])
 @pytest.mark.parametrize("argument", ["{digits}", "{digits}/x.png", "-"])
 def test_inputs_are_unharmed_where_outputs_would_be_called_so(

@@ -30,7 +30,13 @@ def test_files_that_are_no_jpeg_are_made_one(tmp_path):
     assert "Downloading" not in again.stdout and "train: 3 examples" in again.stdout
 
 
-@pytest.mark.parametrize("flags", [(), ("--name=no_such_dataset",)])
-def test_datasets_that_are_not_known_are_named(flags):
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ((), "flag --name=None: Flag --name must have a value other than None."),
+        (("--name=mnisst",), "TFDS knows no dataset 'mnisst'; did you mean mnist"),
+    ],
+)
+def test_datasets_that_are_not_known_are_named(flags, told):
     done = programs.run("scripts.prepare_tfds", *flags, fails=True)
-    assert (flags[0].split("=")[1] if flags else "--name") in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(told)

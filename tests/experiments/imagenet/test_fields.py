@@ -18,7 +18,7 @@ from experiments.imagenet import fields
         ("batch_size", 0, "at least 1"),
         ("seed", -1, "at least 0"),
         ("optimizer.learning_rate", -1.0, "at least 0"),
-        ("optimizer.learning_rate", math.nan, "at least 0"),
+        ("optimizer.learning_rate", math.nan, "finite and at least 0"),
         ("optimizer.decay_fractions", (0.5, 2.0), "each at least 0 and at most 1"),
         ("model.latent_channels", -3, "at least 1"),
         ("model.num_latents", -1, "at least 1"),
@@ -55,3 +55,21 @@ def test_fields_are_those_of_the_config():
         for name in imagenet.get_config()[part]
     }
     assert {*fields.RANGES, *fields.FREE} <= flat
+
+
+@pytest.mark.parametrize(
+    ("stem", "field"),
+    [
+        ("pointwise", "stem_channels"),
+        ("conv", "stem_channels"),
+        ("patches", "stem_channels"),
+        ("patches", "patch_size"),
+    ],
+)
+def test_stem_without_a_size_is_named(stem, field):
+    config = small_digits.get_config()
+    config.model.update({"stem": stem, "stem_channels": 4, "patch_size": 2})
+    build.make_model(config)
+    config.model[field] = 0
+    with pytest.raises(ValueError, match=f"model.{field}=0 .* model.stem='{stem}'"):
+        build.make_model(config)
