@@ -104,8 +104,7 @@ def compare(
     )
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main(_: Sequence[str]) -> None:
     compare("image, 224x224", our_image, naive_image, photograph())
     topics = [text.encode() for text in pydoc_data.topics.topics.values()]
     with tempfile.TemporaryDirectory() as folder:

@@ -59,9 +59,9 @@ def make_programs():
     config.model.remat = _REMAT.value
     config.precision = "params=float32,compute=float32,output=float32"  # of a CPU
     task = build.make_task(config)
-    update = build.make_update(config, task.model, total_steps=1000)
-    state = jax.jit(lambda: update.init(task.model.batch(1)))()
-    batch = next(task.train.batches())
+    batch = next(task.train.batches(0, 1000))
+    update = build.make_update(config, task.model, 1000)
+    state = jax.jit(lambda: update.init(batch))()
 
     def predict(state, batch):
         variables = evaluation.Variables(state.params, state.model_state)
@@ -82,11 +82,13 @@ def work(kind: str) -> None:
         lowered = jax.jit(function).lower(*arguments)
         traced = time.perf_counter()
         compiled[name] = lowered.compile()
+        memory = compiled[name].memory_analysis()
+        assert memory
         costs[name] = {
             "trace": traced - start,
             "compile": time.perf_counter() - traced,
             "gflop": flops.count_flops(function, *arguments) / 1e9,
-            "temporaries_gb": compiled[name].memory_analysis().temp_size_in_bytes / 1e9,
+            "temporaries_gb": memory.temp_size_in_bytes / 1e9,
         }
     print(json.dumps(costs), flush=True)
     for line in sys.stdin:
@@ -109,6 +111,7 @@ def start_worker(kind: str) -> subprocess.Popen[str]:
 
 
 def ask(worker: subprocess.Popen[str], word: str) -> float:
+    assert worker.stdin and worker.stdout
     worker.stdin.write(word + "\n")
     worker.stdin.flush()
     return float(worker.stdout.readline())
@@ -118,10 +121,11 @@ def measure() -> dict[str, dict]:
     """Figures of both kinds: compiled one after the other, run in turn."""
     workers, found = {}, {}
     for kind in ("scanned", "unrolled"):
-        workers[kind] = start_worker(kind)
-        found[kind] = json.loads(workers[kind].stdout.readline())
+        workers[kind] = worker = start_worker(kind)
+        assert worker.stdout
+        found[kind] = json.loads(worker.stdout.readline())
     for name in PROGRAMS:
-        seconds = {kind: [] for kind in workers}
+        seconds: dict[str, list[float]] = {kind: [] for kind in workers}
         for repeat in range(_REPEATS.value + 1):
             for kind, worker in workers.items():
                 taken = ask(worker, name)
