@@ -9,7 +9,7 @@ import time
 from ml_collections import config_dict
 
 from experiments import build
-from perceiver_jax.engine import checkpoint, init_from, sharding, training
+from perceiver_jax.engine import checkpoint, description, init_from, sharding, training
 
 logger = logging.getLogger("perceiver_jax")
 
@@ -40,10 +40,10 @@ def train(
     donor, parent = None, ""
     if config.init_from:
         variables, saved, folder = checkpoint.load_variables(config.init_from)
-        checkpoint.check_vocabulary(saved, task.identity.vocabulary, str(folder))
+        description.check_vocabulary(saved, task.identity.vocabulary, str(folder))
         donor = init_from.Donor(str(folder), variables, config.init_skip)
         parent = str(folder)
-    about = checkpoint.describe(
+    about = description.describe(
         task.name, task.identity, json.loads(config.to_json()), parent
     )
     update = build.make_update(config, task.model, settings.total_steps)

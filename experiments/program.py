@@ -8,7 +8,7 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from perceiver_jax.engine import libtpu
 
@@ -43,6 +43,7 @@ def run(
       takes_arguments: whether there may be any.
     """
     libtpu.configure()
+    logging.set_verbosity(logging.ERROR)  # of other libraries
     in_help(_TRACEBACK.name)
 
     def parse_or_stop(argv):

@@ -9,7 +9,7 @@ from absl import app, flags
 from ml_collections import config_dict, config_flags
 
 from experiments import build, program
-from perceiver_jax.engine import checkpoint, sharding, writer
+from perceiver_jax.engine import checkpoint, description, sharding, writer
 from perceiver_jax.engine.evaluation import Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Task
@@ -45,7 +45,7 @@ class Restored(NamedTuple):
     @property
     def identity(self) -> Identity:
         """What inputs and outputs stand for."""
-        return checkpoint.identity_of(self.about)
+        return description.identity_of(self.about)
 
     @property
     def whole_variables(self) -> Variables:
@@ -60,7 +60,7 @@ class Restored(NamedTuple):
         """
         sharding.check_batch_size("eval_batch_size", self.config.eval_batch_size)
         task = build.make_task(self.config)
-        checkpoint.check_identity(self.about, task.identity, str(self.folder))
+        description.check_identity(self.about, task.identity, str(self.folder))
         policy = parse_policy(self.config.precision)
         return task, make_forward(task.model.forward, policy)
 

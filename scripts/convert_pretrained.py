@@ -29,7 +29,7 @@ from absl import app, flags
 from ml_collections import config_dict
 
 from experiments import build, program, released, restore
-from perceiver_jax.engine import checkpoint, writer
+from perceiver_jax.engine import checkpoint, description, writer
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity
 from perceiver_jax.pretrained import (
@@ -150,7 +150,7 @@ def to_checkpoint(
     }
     names = class_names(model, theirs, config)
     identity = Identity(model.vocabulary, names)
-    about = checkpoint.describe(config.task, identity, json.loads(config.to_json()))
+    about = description.describe(config.task, identity, json.loads(config.to_json()))
     checkpoints = checkpoint.Checkpoints(out)
     checkpoints.save(0, variables, None, about | {"source": about_source})
     checkpoints.close()
@@ -213,7 +213,7 @@ def _classes_of(
     if model.classes is None:
         return 0, ()
     output, field, _ = model.classes
-    names = checkpoint.identity_of(about).class_names.get(output, ())
+    names = description.identity_of(about).class_names.get(output, ())
     return config.data[field], names
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import optax
 
-from perceiver_jax.engine import checkpoint, sharding, training
+from perceiver_jax.engine import description, sharding, training
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Evaluation, Model, Task
 from perceiver_jax.engine.update import Update
@@ -85,7 +85,7 @@ def make_update(model, rate=0.01):
 
 def train(task, workdir, settings=SETTINGS, rate=0.01, config=None, **options):
     """Trains a task; `options` are of training.Run."""
-    about = checkpoint.describe(task.name, task.identity, config or {"a": 1})
+    about = description.describe(task.name, task.identity, config or {"a": 1})
     training.train(
         task,
         make_update(task.model, rate),

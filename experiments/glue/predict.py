@@ -12,7 +12,7 @@ from experiments import drawing, predicting
 from experiments.glue.data import Encode, make_encode
 from experiments.glue.fields import classes_of
 from experiments.predicting import Apply, Folder, Item, Record
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine import description
 
 SEPARATOR = b"\t"  # between the texts of a pair
 
@@ -27,7 +27,7 @@ class Predictor(predicting.Predictor):
 
     def __post_init__(self):
         about = {"vocabulary": self.identity.vocabulary}
-        checkpoint.check_vocabulary(about, self.encode.tokens.name, "The model")
+        description.check_vocabulary(about, self.encode.tokens.name, "The model")
 
     @functools.cached_property
     def encode(self) -> Encode:

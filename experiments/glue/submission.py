@@ -14,7 +14,7 @@ from experiments import build, restore
 from experiments.glue import task as text_tasks
 from experiments.glue.data import load_tasks
 from perceiver_jax.data.text import glue, glue_data
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine import description
 from perceiver_jax.engine.evaluation import Evaluator
 from perceiver_jax.engine.forward import make_forward, parse_policy
 
@@ -30,7 +30,7 @@ def main(restored: restore.Restored, _: Sequence[str]) -> None:
     config.data.held_out = "test"  # its labels are hidden
     tasks = load_tasks(config.data)
     task = text_tasks.build(config, build.make_model(config), tasks)
-    checkpoint.check_identity(restored.about, task.identity, str(restored.folder))
+    description.check_identity(restored.about, task.identity, str(restored.folder))
     forward = make_forward(task.model.forward, parse_policy(config.precision))
     evaluator = Evaluator(task, forward, restored.parallel)
     for text_task in tasks:

@@ -14,7 +14,7 @@ from experiments.masked_lm.outputs import visible
 from experiments.predicting import Apply, Folder, Item, Record
 from perceiver_jax.data.text import tokenizer
 from perceiver_jax.data.text.tokenizer import MASK, NUM_RESERVED
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine import description
 
 SHORTEST = 64  # tokens that a text is padded to at least; each length compiles once
 NUM_LATENTS = 12  # with a row each in the page of attention
@@ -31,7 +31,7 @@ class Predictor(predicting.Predictor):
 
     def __post_init__(self):
         about = {"vocabulary": self.identity.vocabulary}
-        checkpoint.check_vocabulary(about, self.tokens.name, "The model")
+        description.check_vocabulary(about, self.tokens.name, "The model")
 
     @functools.cached_property
     def tokens(self) -> tokenizer.Tokenizer:

@@ -14,7 +14,14 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from perceiver_jax.engine import checkpoint, evaluation, flops, init_from, sharding
+from perceiver_jax.engine import (
+    checkpoint,
+    description,
+    evaluation,
+    flops,
+    init_from,
+    sharding,
+)
 from perceiver_jax.engine.metrics import Mean
 from perceiver_jax.engine.task import Task
 from perceiver_jax.engine.update import TrainState, Update
@@ -46,7 +53,7 @@ class Run:
 
     Attributes:
       workdir: folder of checkpoints, metrics.jsonl and TensorBoard files.
-      about: what its checkpoints say of themselves, of checkpoint.describe.
+      about: what its checkpoints say of themselves, of description.describe.
       donor: variables of another run to start from.
       free: fields of the config that may differ when the run goes on, since they
         change none of its numbers.
@@ -164,9 +171,9 @@ def _loop(
 
 def _check_resumed(saved: Mapping[str, Any], task: Task, run: Run) -> None:
     """Raises ValueError unless a run may go on from a checkpoint that says `saved`."""
-    checkpoint.check_task(saved, task.name, str(run.workdir))
-    checkpoint.check_identity(saved, task.identity, str(run.workdir))
-    changed = checkpoint.changes(saved["config"], run.about["config"])
+    description.check_task(saved, task.name, str(run.workdir))
+    description.check_identity(saved, task.identity, str(run.workdir))
+    changed = description.changes(saved["config"], run.about["config"])
     told = {
         field: f"  {field}: {then!r} in the checkpoint, {now!r} here"
         for field, (then, now) in changed.items()

@@ -9,7 +9,6 @@ import pytest
 import regression
 
 from perceiver_jax.engine import checkpoint
-from perceiver_jax.engine.task import Identity
 
 VARIABLES = {"params": {"m": {"w": np.arange(6, dtype=np.float32).reshape(2, 3)}}}
 OPTIMIZER = {"step": np.int32(0)[None]}
@@ -133,27 +132,3 @@ def test_damaged_evaluation_is_named(tmp_path):
     with pytest.raises(ValueError, match="6/evaluation.json is damaged.*remove it"):
         checkpoint.load_variables(tmp_path, "best")
     checkpoint.load_variables(tmp_path)
-
-
-def test_checkpoints_say_what_inputs_and_outputs_stand_for():
-    identity = Identity("bytes", {"kind": ("cat", "dog"), "score": ()})
-    about = checkpoint.describe("t", identity, {"a": 1}, "parent")
-    assert about["parent"] == "parent" and about["git"]
-    assert json.loads(json.dumps(about)) == about
-    back = checkpoint.identity_of(about)
-    assert back.vocabulary == "bytes"
-    assert back.class_names == {"kind": ["cat", "dog"], "score": []}
-    checkpoint.check_identity(about, identity, "here")
-    checkpoint.check_identity(about, Identity(), "here")  # not known: not refused
-    with pytest.raises(ValueError, match="here was trained with the tokenizer 'bytes'"):
-        checkpoint.check_vocabulary(about, "pieces", "here")
-
-
-def test_changes_are_named_with_both_values():
-    saved = {"a": {"b": 1, "c": [1, 2]}, "gone": True, "same": "x"}
-    now = {"a": {"b": 2, "c": [1, 2]}, "same": "x", "new": None, "more": 0}
-    assert checkpoint.changes(saved, now) == {
-        "a.b": (1, 2),
-        "gone": (True, None),
-        "more": (None, 0),
-    }

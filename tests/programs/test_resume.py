@@ -50,7 +50,7 @@ def assert_equal_runs(one, other):
     assert left.keys() == right.keys()
     for name in left:
         np.testing.assert_array_equal(left[name], right[name], err_msg=name)
-    assert programs.numbers(one) == programs.numbers(other)
+    assert programs.rows(one) == programs.rows(other)
 
 
 @pytest.fixture

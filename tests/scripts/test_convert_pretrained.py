@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from configs import glue
 from experiments.imagenet import class_names
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine import checkpoint, description
 from perceiver_jax.engine.task import Identity
 from perceiver_jax.pretrained import files, rules
 from scripts import convert_pretrained
@@ -152,7 +152,7 @@ def save(workdir, config, arrays):
         kind: rules.unflatten({path: arrays[path] for path in shapes})
         for kind, shapes in convert_pretrained.expected_shapes(config).items()
     }
-    about = checkpoint.describe(config.task, Identity(), json.loads(config.to_json()))
+    about = description.describe(config.task, Identity(), json.loads(config.to_json()))
     checkpoints = checkpoint.Checkpoints(workdir)
     checkpoints.save(0, variables, None, about)
     checkpoints.close()
@@ -327,7 +327,7 @@ def test_flags_that_say_too_little_or_too_much(flags, message):
 
 def test_models_without_a_counterpart_can_not_be_exported(tmp_path):
     config = glue.get_config("cola")
-    about = checkpoint.describe(config.task, Identity(), json.loads(config.to_json()))
+    about = description.describe(config.task, Identity(), json.loads(config.to_json()))
     checkpoints = checkpoint.Checkpoints(tmp_path / "glue")
     checkpoints.save(0, {"params": {"a": {"w": np.ones(2)}}}, None, about)
     checkpoints.close()
