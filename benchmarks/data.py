@@ -18,10 +18,11 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from experiments import program
 from experiments.masked_lm import data as masked_lm
 from perceiver_jax.data.image import augmentation, decoding, transforms
 from perceiver_jax.data.text import corpus, masking, tokenizer
@@ -103,8 +104,7 @@ def compare(
     )
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main(_: Sequence[str]) -> None:
     compare("image, 224x224", our_image, naive_image, photograph())
     topics = [text.encode() for text in pydoc_data.topics.topics.values()]
     with tempfile.TemporaryDirectory() as folder:
@@ -127,4 +127,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -17,10 +17,11 @@ import time
 import cv2
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import figures
 from configs import optical_flow
+from experiments import program
 from experiments.optical_flow import model as flow_model
 from perceiver_jax.data.flow import augmentation, pairs, photos, rendering
 from perceiver_jax.engine.forward import make_forward, parse_policy
@@ -110,4 +111,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

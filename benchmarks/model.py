@@ -16,11 +16,11 @@ import time
 
 import haiku as hk
 import jax
-from absl import app, flags
+from absl import flags
 
 from benchmarks import figures
 from configs import imagenet
-from experiments import build
+from experiments import build, program
 from perceiver_jax.engine import evaluation, flops
 from perceiver_jax.model import stack
 
@@ -168,4 +168,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -24,10 +24,10 @@ from typing import Any
 import haiku as hk
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import figures
-from experiments import build, restore
+from experiments import build, program, restore
 from perceiver_jax.engine.forward import make_forward, parse_policy
 
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Timed runs of each model.")
@@ -159,4 +159,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

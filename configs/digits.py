@@ -9,6 +9,8 @@ from ml_collections import config_dict
 
 from configs import imagenet
 
+VARIANTS = imagenet.VARIANTS
+
 
 def get_config(variant: str = "fourier") -> config_dict.ConfigDict:
     """Returns a model of every kind that configs/imagenet.py has, made small."""

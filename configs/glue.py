@@ -41,15 +41,15 @@ MULTITASK = {
     "task_tokens": "task_tokens",
     "multitask_query": "query",
 }
+VARIANTS = (*TASKS, *MULTITASK)  # each may be followed by ",MODEL", of masked_lm.py
 
 
 def get_config(variant: str = "mrpc") -> config_dict.ConfigDict:
     """Returns the fine-tuning of one task, or of all."""
     name, _, model = variant.partition(",")
-    if name not in TASKS and name not in MULTITASK:
+    if name not in VARIANTS:
         raise ValueError(
-            f"Variant '{name}' is unknown; configs/glue.py has "
-            f"{', '.join([*TASKS, *MULTITASK])}."
+            f"Variant '{name}' is unknown; configs/glue.py has {', '.join(VARIANTS)}."
         )
     config = fine_tune(model or "bytes")
     config.data.tasks = (name,) if name in TASKS else tuple(TASKS)

@@ -26,6 +26,8 @@ from ml_collections import config_dict
 
 from configs import glue, masked_lm
 
+VARIANTS = masked_lm.VARIANTS
+
 
 def get_config(variant: str = "docs") -> config_dict.ConfigDict:
     """Returns the fine-tuning of a model of configs/masked_lm.py."""

@@ -4,7 +4,7 @@ import pytest
 import small_digits
 
 from experiments import launch
-from perceiver_jax.engine import checkpoint, training
+from perceiver_jax.engine import checkpoint, description, training
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ def test_a_parent_with_other_tokens_is_refused(handed_on, monkeypatch, tmp_path)
     loaded = ({"params": {}, "model_state": {}}, saved, tmp_path)
     monkeypatch.setattr(checkpoint, "load_variables", lambda path: loaded)
     told = []
-    monkeypatch.setattr(checkpoint, "check_vocabulary", lambda *args: told.append(args))
+    monkeypatch.setattr(
+        description, "check_vocabulary", lambda *args: told.append(args)
+    )
     launch.train(small_digits.get_config(init_from="elsewhere"), tmp_path)
     assert told == [(saved, "", str(tmp_path))]
 

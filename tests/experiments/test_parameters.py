@@ -2,16 +2,9 @@
 
 import re
 
+import all_configs
 import pytest
 
-from configs import (
-    digits,
-    glue,
-    imagenet,
-    masked_lm,
-    optical_flow,
-    text_classification,
-)
 from experiments import build
 from perceiver_jax.model import parameters
 from perceiver_jax.model.parameters import Kind
@@ -52,20 +45,6 @@ LAYER_AXES = {  # of all that is in a module
     "head": 0,  # TASK_head
 }
 
-CONFIGS = {
-    f"{config.__name__}:{variant}": (config, variant)
-    for config, variants in (
-        (imagenet, imagenet.VARIANTS),
-        (digits, imagenet.VARIANTS),
-        (masked_lm, masked_lm.VARIANTS),
-        (text_classification, masked_lm.VARIANTS),
-        (glue, [*glue.TASKS, *glue.MULTITASK]),
-        (glue, [f"mrpc,{model}" for model in masked_lm.VARIANTS]),
-        (optical_flow, optical_flow.VARIANTS),
-    )
-    for variant in variants
-}
-
 
 def place(module):
     """The row of LAYER_AXES that a module is in."""
@@ -75,10 +54,9 @@ def place(module):
     return found[0]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", all_configs.NAMES)
 def test_what_parameters_are(name):
-    config, variant = CONFIGS[name]
-    model = build.make_model(config.get_config(variant))
+    model = build.make_model(all_configs.get_config(name))
     described = parameters.describe(model.forward, model.batch(1))
     decays = parameters.decays(described, True)
     decays_fewer = parameters.decays(described, False)
