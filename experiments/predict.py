@@ -138,8 +138,9 @@ def main(restored: restore.Restored, arguments: Sequence[str]) -> None:
     predictor = build.make_predictor(restored.config, restored.identity, **options)
     if not arguments and not options.get("text"):
         raise app.UsageError("Nothing to predict from: give files, a folder, or -.")
-    if _ATTENTION.value and not _OUTPUT.value:
-        raise app.UsageError("--attention writes files: say where with --output=DIR.")
+    if (_ATTENTION.value or predictor.needs_folder) and not _OUTPUT.value:
+        what = "This model" if predictor.needs_folder else "--attention"
+        raise app.UsageError(f"{what} writes files: say where with --output=DIR.")
     names = [argument for argument in arguments if argument != "-"]
     files = expand(names, predictor.suffixes)
     lines = sys.stdin.buffer.read().splitlines() if "-" in arguments else []

@@ -97,11 +97,13 @@ class Predictor(abc.ABC):
       config: of the model.
       identity: what its inputs and outputs stand for.
       suffixes: of the files to look for in folders.
+      needs_folder: whether all that it says is in files.
     """
 
     config: config_dict.ConfigDict
     identity: Identity
     suffixes: ClassVar[Sequence[str]] = ()
+    needs_folder: ClassVar[bool] = False
 
     @property
     def config_to_look_at(self) -> config_dict.ConfigDict:
@@ -185,6 +187,7 @@ def read_text(item: Item) -> bytes:
 
 
 def path_items(paths: Sequence[pathlib.Path], lines: Sequence[bytes]) -> Iterator[Item]:
-    """Yields files, and the files that lines name."""
-    for path in [*paths, *(pathlib.Path(os.fsdecode(line)) for line in lines)]:
+    """Yields files, and the files that lines name; a blank line names none."""
+    named = (pathlib.Path(os.fsdecode(line)) for line in lines if line.strip())
+    for path in [*paths, *named]:
         yield Item(str(path), path.stem, path)

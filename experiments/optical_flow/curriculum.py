@@ -113,7 +113,7 @@ class TrainPairs:
     @functools.cached_property
     def datasets(self) -> Mapping[str, Source]:
         """Those of data.train, opened and their sizes checked."""
-        found = load(self.data, self.data.train, self.size)
+        found = load(self.data, "train", self.size)
         for source in found.values():
             if isinstance(source, pair_files.PairFiles):
                 source.check_sizes(self.size)

@@ -26,13 +26,13 @@ TEST_PAIRS = 200  # of a rendered set that is evaluated
 
 
 def load(
-    data: config_dict.ConfigDict, names: Sequence[str], tile: tuple[int, int]
+    data: config_dict.ConfigDict, field: str, tile: tuple[int, int]
 ) -> dict[str, Source]:
     """Returns datasets with known flow, by their names in a config.
 
     Args:
       data: the config's `data`.
-      names: of datasets.
+      field: of it that has the datasets' names: "train" or "held_out".
       tile: the size of frame that the model takes; none that is made may be smaller.
 
     Raises:
@@ -40,10 +40,11 @@ def load(
         rendered frames that are too small.
       FileNotFoundError: one is not there; says where it should be.
     """
+    names = tuple(data[field])
     if len(set(names)) < len(names) or not names:
-        raise ValueError(f"{tuple(names)} must be names of datasets, each once.")
+        raise ValueError(f"data.{field}={names} must be names of datasets, each once.")
     for name in names:
-        check_known("dataset", name, [*datasets.DATASETS, *_SEEDS])
+        check_known(f"data.{field}", name, [*datasets.DATASETS, *_SEEDS])
         if name in datasets.TEST_SETS:
             raise ValueError(
                 f"The flow of '{name}' is not public: it can be predicted only, by "
@@ -100,7 +101,7 @@ def held_out_pairs(config: config_dict.ConfigDict) -> dict[str, "HeldOut"]:
       FileNotFoundError: one is not there.
     """
     tile = tuple(config.model.image_size)
-    found = load(config.data, config.data.held_out, tile)
+    found = load(config.data, "held_out", tile)
     return {
         name: HeldOut(_loaders(source, tile, config.eval_batch_size))
         for name, source in found.items()

@@ -26,6 +26,7 @@ class Predictor(predicting.Predictor):
     """Writes the flow from each image to the next one, and of videos."""
 
     suffixes = (*decoding.SUFFIXES, *video.SUFFIXES)
+    needs_folder = True
 
     @property
     def config_to_look_at(self) -> config_dict.ConfigDict:
@@ -38,7 +39,7 @@ class Predictor(predicting.Predictor):
         self, paths: Sequence[pathlib.Path], lines: Sequence[bytes]
     ) -> Iterator[Item]:
         """See the base class: images with the next one each, then videos."""
-        paths = [*paths, *(pathlib.Path(line.decode()) for line in lines)]
+        paths = [item.data for item in predicting.path_items(paths, lines)]
         moving = [path for path in paths if path.suffix.lower() in video.SUFFIXES]
         still = [path for path in paths if path not in moving]
         if len(still) == 1:

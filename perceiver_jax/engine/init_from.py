@@ -33,8 +33,8 @@ class Donor:
           **fresh: `params` and `model_state` trees {module: {name: array}}.
 
         Returns:
-          The same trees, with every array that the source has and `skip` does not
-          match taken from the source.
+          The same trees, with every array that the donor has and `skip` does not
+          match taken from the donor.
 
         Raises:
           ValueError: an array that is not skipped has another shape, or none matches.

@@ -125,7 +125,7 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
     path = pathlib.Path(workdir) / METRICS
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: has this run been started?")
-    return [json.loads(line) for line in _whole_lines(path)]
+    return [_parse(path, line) for line in _whole_lines(path)]
 
 
 def _drop_after(path: pathlib.Path, step: int, is_evaluated: bool) -> None:
@@ -138,7 +138,7 @@ def _drop_after(path: pathlib.Path, step: int, is_evaluated: bool) -> None:
             row["step"] == step and (is_evaluated or was_trained)
         )
 
-    kept = [line for line in _whole_lines(path) if is_kept(json.loads(line))]
+    kept = [line for line in _whole_lines(path) if is_kept(_parse(path, line))]
     new = path.with_suffix(".tmp")
     new.write_text("".join(kept))
     new.replace(path)
@@ -147,6 +147,15 @@ def _drop_after(path: pathlib.Path, step: int, is_evaluated: bool) -> None:
 def _whole_lines(path: pathlib.Path) -> list[str]:
     lines = path.read_text().splitlines(keepends=True)
     return [line for line in lines if line.endswith("\n")]
+
+
+def _parse(path: pathlib.Path, line: str) -> dict[str, float]:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged: remove its line {line.strip()[:60]!r}."
+        ) from error
 
 
 class Progress:

@@ -72,7 +72,7 @@ def identify(theirs: Mapping[str, Any], models: Iterable[Released]) -> Released:
     found = theirs.get("architectures")
     if not isinstance(found, list) or len(found) != 1 or found[0] not in by_name:
         raise ValueError(
-            f"architectures={found} is no model that is known here: "
+            f"architectures={found}, which names none of the models known here: "
             f"{', '.join(by_name)}."
         )
     return by_name[found[0]]

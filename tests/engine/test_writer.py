@@ -37,6 +37,14 @@ def test_half_a_line_of_a_killed_run_is_left_out(tmp_path):
     assert read_metrics(tmp_path) == [{"step": 1, "train/loss": 2.0}]
 
 
+def test_a_damaged_line_is_named(tmp_path):
+    (tmp_path / METRICS).write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    with pytest.raises(ValueError, match=f"{METRICS} is damaged: remove its line.*st"):
+        read_metrics(tmp_path)
+    with pytest.raises(ValueError, match=f"{METRICS} is damaged"):
+        Writer(tmp_path, 3)
+
+
 def test_run_that_was_not_started_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="has this run been started"):
         read_metrics(tmp_path)

@@ -76,7 +76,7 @@ def test_items_of_texts_are_files_lines_and_texts(tmp_path):
 
 
 def test_items_of_paths_are_files_and_those_that_lines_name():
-    items = list(predicting.path_items([pathlib.Path("b/c.png")], [b"d/e.jpg"]))
+    items = list(predicting.path_items([pathlib.Path("b/c.png")], [b"d/e.jpg", b""]))
     assert [(i.name, i.stem, i.data) for i in items] == [
         ("b/c.png", "c", pathlib.Path("b/c.png")),
         ("d/e.jpg", "e", pathlib.Path("d/e.jpg")),

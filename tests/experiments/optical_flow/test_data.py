@@ -72,8 +72,8 @@ def test_a_set_of_damaged_frames_alone_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data.train": ("sintell",)}, "dataset='sintell' is unknown: use autoflow"),
-        ({"data.held_out": ()}, "must be names of datasets, each once"),
+        ({"data.train": ("sintell",)}, "data.train='sintell' is unknown: use autoflow"),
+        ({"data.held_out": ()}, r"data.held_out=\(\) must be names of datasets"),
         ({"data.held_out": ("rendered_test",) * 2}, "names of datasets, each once"),
         ({"data.motion": 500.0}, "motion=500.0 from 0 to the shorter side"),
         ({"data.render_size": (12, 30)}, "data.render_size=.* is smaller than"),

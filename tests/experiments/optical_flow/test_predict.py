@@ -132,6 +132,7 @@ def test_nothing_that_was_there_is_replaced(trained_flow, tmp_path):
     with pytest.raises(FileExistsError, match="a.flo is there already"):
         run(trained_flow, paths, Folder(tmp_path, inputs=paths))
     assert (tmp_path / "a.flo").read_bytes() == b"of another program"
+    assert Predictor.needs_folder  # so this is told before anything is compiled:
     (without,) = run(trained_flow, paths, None)
     assert "say where with --output=DIR" in str(without.error)
 
