@@ -6,7 +6,7 @@ from ml_collections import config_dict
 def get_config() -> config_dict.ConfigDict:
     """Returns the engine's fields; a task's config adds `model` and `data`."""
     config = config_dict.ConfigDict()
-    config.task = ""  # experiments/TASK.py
+    config.task = ""  # a folder in experiments
     config.seed = 0
 
     config.batch_size = 1024  # global, over all devices of all processes

@@ -26,8 +26,6 @@ from ml_collections import config_dict
 
 from configs import base
 
-IMAGENET_TRAIN = 1_281_167  # examples
-
 
 def get_config(variant: str = "fourier") -> config_dict.ConfigDict:
     """Returns the papers' recipe for one of VARIANTS."""

@@ -91,7 +91,7 @@ def model_size(config: config_dict.ConfigDict) -> flops.Size:
     return flops.model_size(make_model(config))
 
 
-def total_steps(config: config_dict.ConfigDict, num_train_examples: int) -> int:
+def total_steps(config: config_dict.ConfigDict, num_examples: int) -> int:
     """Returns `steps`, or `epochs` in steps; exactly one of the two is set."""
     if (config.steps > 0) == (config.epochs > 0):
         raise ValueError(
@@ -99,7 +99,7 @@ def total_steps(config: config_dict.ConfigDict, num_train_examples: int) -> int:
             "number and the other to 0."
         )
     return config.steps or max(
-        1, round(config.epochs * num_train_examples / config.batch_size)
+        1, round(config.epochs * num_examples / config.batch_size)
     )
 
 
@@ -113,11 +113,11 @@ def choose_length(config: config_dict.ConfigDict, overrides: Collection[str]) ->
 
 
 def make_settings(
-    config: config_dict.ConfigDict, num_train_examples: int
+    config: config_dict.ConfigDict, num_examples: int
 ) -> training.Settings:
     """Returns how long and how often, from the config."""
     return training.Settings(
-        total_steps=total_steps(config, num_train_examples),
+        total_steps=total_steps(config, num_examples),
         batch_size=config.batch_size,
         log_every=config.log_every,
         eval_every=config.eval_every,

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from ml_collections import config_dict
 
+from perceiver_jax.engine import description
+
 
 class Allowed(Protocol):
     """The values that a field may have."""
@@ -153,7 +155,7 @@ def check(config: config_dict.ConfigDict, ranges: Mapping[str, Allowed]) -> None
 
     A field that the config has not is passed over: a task may have no such part.
     """
-    flat = _flat(config)
+    flat = description.flatten(config.to_dict())
     problems = [
         f"{field}={flat[field]!r} must be {problem}."
         for field, allowed in ranges.items()
@@ -161,16 +163,6 @@ def check(config: config_dict.ConfigDict, ranges: Mapping[str, Allowed]) -> None
     ]
     if problems:
         raise ValueError("\n".join(problems))
-
-
-def _flat(config: config_dict.ConfigDict, prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, config_dict.ConfigDict):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = value
-    return found
 
 
 def check_known(field: str, word: str, known: Iterable[str]) -> None:

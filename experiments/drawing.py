@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.predicting import Folder
 from perceiver_jax.data.image import transforms
 
 ENCODER = "encoder/cross_attention/attention"
@@ -92,6 +93,31 @@ def draw_cells(pixels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> F
         ax.imshow(weights, cmap="magma", vmin=0)
         ax.set_title(title, fontsize=9)
     return figure
+
+
+def save_text_attention(
+    folder: Folder,
+    stem: str,
+    encoder: np.ndarray,
+    decoder: np.ndarray,
+    characters: Sequence[str],
+    rows: Sequence[tuple[str, np.ndarray]],
+) -> list[str]:
+    """Writes attention as arrays, and a page of `write_text_html`; returns both names.
+
+    Args:
+      folder: for the files.
+      stem: how their names begin.
+      encoder: its attention weights.
+      decoder: its attention weights.
+      characters: of the page.
+      rows: of the page.
+    """
+    arrays = folder.file(f"{stem}_attention.npz")
+    page = folder.file(f"{stem}_attention.html")
+    np.savez_compressed(arrays, encoder=encoder, decoder=decoder)
+    write_text_html(page, characters, rows)
+    return [str(arrays), str(page)]
 
 
 def write_text_html(

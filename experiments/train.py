@@ -50,6 +50,12 @@ def main(_: Sequence[str]) -> None:
         return
     if not _WORKDIR.value:
         raise app.UsageError("--workdir=DIR is missing: the folder of this run.")
+    given = [f.value is not None for f in (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID)]
+    if any(given) and not (all(given) or _DISTRIBUTED.value):
+        raise app.UsageError(
+            "--coordinator, --num_processes and --process_id go together: give all "
+            "three, or --distributed to find them out."
+        )
     if _DISTRIBUTED.value or _COORDINATOR.value:
         jax.distributed.initialize(
             _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value

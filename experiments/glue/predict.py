@@ -97,11 +97,9 @@ class Predictor(predicting.Predictor):
         ]
         show = self.encode.tokens.show
         characters = [show(int(token)) for token in batch["tokens"][0][:count]]
-        arrays = folder.file(f"{item.stem}_attention.npz")
-        page = folder.file(f"{item.stem}_attention.html")
-        np.savez_compressed(arrays, encoder=encoder, decoder=decoder)
-        drawing.write_text_html(page, characters, rows)
-        return [str(arrays), str(page)]
+        return drawing.save_text_attention(
+            folder, item.stem, encoder, decoder, characters, rows
+        )
 
     def describe(self, record: Record) -> str:
         """See the base class."""

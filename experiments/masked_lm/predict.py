@@ -142,11 +142,9 @@ class Predictor(predicting.Predictor):
         latents = drawing.choose_latents(mean[None], NUM_LATENTS)
         rows += [(f"Latent {number} looks at", mean[number]) for number in latents]
         characters = [self.tokens.show(int(token)) for token in tokens]
-        arrays = folder.file(f"{item.stem}_attention.npz")
-        page = folder.file(f"{item.stem}_attention.html")
-        np.savez_compressed(arrays, encoder=encoder, decoder=decoder)
-        drawing.write_text_html(page, characters, rows)
-        return [str(arrays), str(page)]
+        return drawing.save_text_attention(
+            folder, item.stem, encoder, decoder, characters, rows
+        )
 
     def describe(self, record: Record) -> str:
         """See the base class."""

@@ -89,7 +89,7 @@ def check_identity(about: Mapping[str, Any], identity: Identity, where: str) -> 
 
 def changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple]:
     """Returns {"a.b": (saved value, value now)} where two configs differ."""
-    then, here = _flat(saved), _flat(now)
+    then, here = flatten(saved), flatten(now)
     return {
         field: (then.get(field), here.get(field))
         for field in sorted(then.keys() | here.keys())
@@ -97,11 +97,12 @@ def changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple
     }
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns {"a.b": value} of {"a": {"b": value}}."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
+            found |= flatten(value, f"{prefix}{name}.")
         else:
             found[prefix + name] = value
     return found

@@ -285,12 +285,14 @@ class Window:
         for step, sums in jax.device_get(pending):
             for name in ("loss", "grad_norm"):
                 if not np.isfinite(sums[name]).all():
-                    newest = "none yet" if saved is None else f"that of step {saved}"
+                    newest = "There is no checkpoint yet"
+                    if saved is not None:
+                        newest = f"The newest checkpoint is that of step {saved}"
                     raise NonFiniteError(
                         f"{name} is {sums[name][0] / sums[name][1]} at step {step}; "
-                        f"means before it: {show(self._mean.result()) or 'none'}. The "
-                        f"newest checkpoint is {newest}. Try a lower learning rate, "
-                        "clip_norm, or precision with compute=float32."
+                        f"means before it: {show(self._mean.result()) or 'none'}. "
+                        f"{newest}. Try a lower learning rate, clip_norm, or "
+                        "precision with compute=float32."
                     )
             self._mean.add(sums)
 

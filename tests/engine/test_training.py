@@ -88,7 +88,7 @@ def test_non_finite_loss_stops_naming_the_step_and_keeps_the_good_checkpoint(tmp
 
 
 def test_non_finite_loss_before_any_checkpoint_says_so(tmp_path):
-    message = "loss is nan at step 1;.*newest checkpoint is none yet"
+    message = "loss is nan at step 1;.*There is no checkpoint yet"
     with pytest.raises(training.NonFiniteError, match=message):
         regression.train(regression.make_task(poisoned=1), tmp_path)
 

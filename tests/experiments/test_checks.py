@@ -8,6 +8,7 @@ from ml_collections import config_dict
 from configs import base, imagenet
 from experiments import checks
 from experiments.checks import Each, Number, OneOf, Rising
+from perceiver_jax.engine import description
 
 SHARE = Number(0, 1)
 
@@ -94,7 +95,7 @@ def test_every_wrong_field_is_named_with_its_value():
 
 
 def test_ranges_are_of_fields_that_configs_have():
-    fields = {*checks._flat(base.get_config())}
+    fields = {*description.flatten(base.get_config().to_dict())}
     fields |= {f"model.{name}" for name in base.get_model()}
     assert checks.RANGES.keys() <= fields
     checks.check(imagenet.get_config(), checks.RANGES)

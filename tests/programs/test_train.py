@@ -139,6 +139,11 @@ def test_a_run_says_what_it_did(trained_digits):
         ((*programs.RUN, "stray"), "Unexpected: stray. All is said by flags."),
         (programs.RUN, "--workdir=DIR is missing: the folder of this run."),
         ((), "--config=FILE is missing, such as configs/digits.py."),
+        (
+            (*programs.RUN, "--workdir=never_made", "--num_processes=2"),
+            "--coordinator, --num_processes and --process_id go together: give all "
+            "three, or --distributed to find them out.",
+        ),
     ],
 )
 def test_wrong_command_lines_are_told_in_the_last_line(flags, message):

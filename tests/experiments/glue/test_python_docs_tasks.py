@@ -16,7 +16,7 @@ def test_docstrings_are_told_apart_by_package():
     assert set(kind.class_names) == {"class", "function", "module"}
     train_texts = {package.train[i]["texts"] for i in range(len(package.train))}
     (test,) = package.held_out.values()
-    assert len(test) > 300
+    assert len(test) > 200  # 508 of Python 3.11.7, 298 of Debian's 3.13
     assert not train_texts & {test[i]["texts"] for i in range(len(test))}
 
 
