@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -70,12 +71,16 @@ def environment(devices: int = 1) -> dict[str, str]:
 
 
 def run(
-    program: str, *flags: str, devices: int = 1, fails: bool = False
+    program: str,
+    *flags: str,
+    devices: int = 1,
+    fails: bool = False,
+    root: pathlib.Path = ROOT,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end, which must be as expected."""
+    """Runs a program of the repository to its end, which must be as expected."""
     done = subprocess.run(
         command(program, *flags),
-        cwd=ROOT,
+        cwd=root,
         env=environment(devices),
         capture_output=True,
         text=True,
@@ -85,19 +90,37 @@ def run(
     return done
 
 
-def train_once(
-    tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, *flags: str
+def once(
+    tmp_path_factory: pytest.TempPathFactory,
+    worker_id: str,
+    name: str,
+    make: Callable[[pathlib.Path], object],
 ) -> pathlib.Path:
-    """The workdir of a run that one of the test workers makes for all of them."""
+    """A folder that one of the test workers makes for all of them."""
     folder = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         folder = folder.parent  # of all workers
-    workdir = folder / f"trained_{name}"
-    with open(folder / f"trained_{name}.lock", "w") as lock:
+    made = folder / name
+    with open(folder / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not workdir.exists():
-            run("experiments.train", *flags, f"--workdir={workdir}")
-    return workdir
+        if not made.exists():
+            make(made)
+    return made
+
+
+def train_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    worker_id: str,
+    name: str,
+    *flags: str,
+    root: pathlib.Path = ROOT,
+) -> pathlib.Path:
+    """The workdir of a run that one of the test workers makes for all of them."""
+
+    def make(workdir):
+        run("experiments.train", *flags, f"--workdir={workdir}", root=root)
+
+    return once(tmp_path_factory, worker_id, f"trained_{name}", make)
 
 
 def train(*flags: str, fails: bool = False, devices: int = 1) -> str:
