@@ -124,7 +124,7 @@ def test_a_trained_model_is_evaluated_with_its_protocol(trained_flow):
     )
     found = json.loads(done.stdout)
     assert found["protocol"]["tile"] == [16, 24]
-    logged = {name for _, name in programs.numbers(trained_flow)}
+    logged = {name for row in programs.rows(trained_flow) for name in row}
     for name in ("sintel_clean", "kitti_2015"):
         for key in ("epe", "fl_all", "outliers_1px", "epe_s0_10", "epe_matched"):
             assert np.isfinite(found[f"{name}/{key}"])
