@@ -30,6 +30,10 @@ def main(restored: restore.Restored, _: Sequence[str] = ()) -> None:
     module = build.find(restored.config, "report")
     matplotlib.use("Agg")
     folder = restored.workdir / "report"
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(
+            f"{folder} is a file: remove it, the report is a folder there."
+        )
     folder.mkdir(exist_ok=True)
     report = module.make_report(restored, folder)
     write_index(folder / "index.md", restored.folder, report)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import haiku as hk
+import jax
 from absl import app, flags
 from ml_collections import config_dict, config_flags
 
@@ -116,7 +117,7 @@ class _Program:
         """Runs the program."""
         if self._config is None or self._loaded is None:
             raise app.UsageError("--workdir=DIR is missing: the folder of a run.")
-        self._main(_restore(self._config, *self._loaded), arguments)
+        self._main(restore(self._config, *self._loaded), arguments)
 
 
 def parse_flags(
@@ -147,18 +148,44 @@ def load(path: str | pathlib.Path, step: int | str = "latest") -> Restored:
     """Returns the model of a workdir or checkpoint, with the config that it holds."""
     variables, about, folder = checkpoint.load_variables(path, step)
     config = config_dict.ConfigDict(tuples(about["config"]))
-    return _restore(config, variables, about, folder)
+    return restore(config, variables, about, folder)
 
 
-def _restore(
+def restore(
     config: config_dict.ConfigDict,
     variables: Any,
     about: Mapping[str, Any],
     folder: pathlib.Path,
 ) -> Restored:
+    """Places the variables of a checkpoint for the model of a config.
+
+    Raises:
+      ValueError: it is the model of another config.
+    """
+    _check_model(config, variables, folder)
     parallel = sharding.make_parallel(config.compile)
     placed = parallel.from_saved(Variables(**variables))
     return Restored(config, parallel, placed, about, folder)
+
+
+def _check_model(
+    config: config_dict.ConfigDict, variables: Any, folder: pathlib.Path
+) -> None:
+    """Raises ValueError unless a config's model has the arrays of a checkpoint."""
+    try:
+        model = build.make_model(config)
+        forward = make_forward(model.forward, parse_policy(config.precision))
+        params, model_state = jax.eval_shape(
+            lambda batch: forward.init(jax.random.key(0), batch, True), model.batch(1)
+        )
+    except AttributeError as error:  # ml_collections' for a field that is not there
+        raise ValueError(
+            f"{folder} was made by another version of this code: its config has no "
+            f"field {error.args[0]}."
+        ) from error
+    wanted = checkpoint.shapes_of({"params": params, "model_state": model_state})
+    found = checkpoint.shapes_of(variables)
+    checkpoint.check_same_arrays(found, wanted, str(folder))
 
 
 def tuples(value: Any) -> Any:

@@ -250,8 +250,8 @@ def check_same_arrays(saved: Shapes, wanted: Shapes, where: str) -> None:
         shown = "\n".join(differences[:5])
         raise ValueError(
             f"The model differs from the one in {where} in {len(differences)} arrays. "
-            f"Train with the config it was made with, or in a new workdir with "
-            f"--config.init_from. The first ones:\n{shown}"
+            "Use the config that it was made with; another model can start from it in "
+            f"a new workdir, with --config.init_from. The first ones:\n{shown}"
         )
 
 

@@ -52,6 +52,17 @@ def test_overrides_are_looked_at(trained_digits, fields, message):
         restored.make_task()
 
 
+def test_another_model_than_the_checkpoint_s_is_refused(trained_digits):
+    variables, about, folder = checkpoint.load_variables(trained_digits)
+    config = restore.load(trained_digits).config
+    config.model.latent_channels = 32
+    with pytest.raises(ValueError, match="differs from the one in .*/14 in .* arrays"):
+        restore.restore(config, variables, about, folder)
+    del config.model["num_latents"]
+    with pytest.raises(ValueError, match="another version.*no field.*num_latents"):
+        restore.restore(config, variables, about, folder)
+
+
 def test_lists_are_tuples_at_every_depth():
     saved = {"a": [1, [2, 3]], "b": {"c": ["x"]}, "d": "ef", "g": None}
     expected = {"a": (1, (2, 3)), "b": {"c": ("x",)}, "d": "ef", "g": None}
