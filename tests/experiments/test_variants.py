@@ -10,7 +10,7 @@ import small_flow
 import small_text
 
 from experiments import build, checks, launch
-from perceiver_jax.engine import flops, sharding
+from perceiver_jax.engine import description, flops, sharding
 
 each_variant = pytest.mark.parametrize("name", all_configs.NAMES)
 
@@ -46,7 +46,7 @@ def test_fields_are_as_programs_need_them(name):
     assert json.loads(config.to_json())["task"] == config.task
     ranges = {**checks.RANGES, **build.find(config, "fields").RANGES}
     free = {*build.FREE, *build.find(config, "fields").FREE}
-    flat = checks._flat(config)
+    flat = description.flatten(config.to_dict())
     assert free <= flat.keys()
     # Every number has a range. Tuples that tasks check by themselves have none.
     numbers = {
@@ -75,7 +75,7 @@ def test_a_sweep_changes_fields_that_there_are(file):
         config = module.get_config()
         config.update_from_flattened_dict(point)
         build.check(config)
-        assert point.items() <= checks._flat(config).items()
+        assert point.items() <= description.flatten(config.to_dict()).items()
 
 
 @pytest.mark.usefixtures("tpu_flags")
