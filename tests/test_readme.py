@@ -17,6 +17,7 @@ from programs import ROOT, environment
 
 from configs import base
 from perceiver_jax.data.flow import files
+from perceiver_jax.engine import description
 
 README = ROOT / "README.md"
 PAGES = [
@@ -105,24 +106,16 @@ def get_config(name: str) -> dict:
     """The fields of configs/FILE.py:VARIANT, flat."""
     file, _, variant = name.partition(":")
     module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
-    return flatten(module.get_config(*[variant] if variant else []).to_dict())
-
-
-def flatten(fields: dict, prefix: str = "") -> dict:
-    found = {}
-    for name, value in fields.items():
-        path = f"{prefix}{name}"
-        found |= (
-            flatten(value, f"{path}.") if isinstance(value, dict) else {path: value}
-        )
-    return found
+    return description.flatten(
+        module.get_config(*[variant] if variant else []).to_dict()
+    )
 
 
 @functools.cache
 def all_fields() -> set[str]:
     """The fields that some config has."""
     names = [name for name in CONFIGS if name not in ("__init__", "base")]
-    return set(flatten(base.get_config().to_dict())).union(
+    return set(description.flatten(base.get_config().to_dict())).union(
         *(get_config(f"configs/{name}.py") for name in names)
     )
 
@@ -130,7 +123,7 @@ def all_fields() -> set[str]:
 @each_page
 def test_configs_and_variants_that_are_named_exist(page):
     for name in re.findall(r"configs/\w+\.py:[\w,]+", page.read_text()):
-        get_config(name.rstrip(","))
+        assert get_config(name.rstrip(","))
 
 
 @each_page
@@ -159,7 +152,7 @@ def test_commands_have_fields_of_their_own_config(page):
 # Commands that work as pasted, on small files of one's own.
 
 
-def tested_blocks() -> dict[str, list[list[str]]]:
+def blocks_to_test() -> dict[str, list[list[str]]]:
     """Commands below each `<!-- tested: NAME -->`, of all pages, each once."""
     found: dict[str, list[list[str]]] = {}
     pattern = r"<!-- tested: (\w+) -->\n```bash\n(.*?)^```"
@@ -217,7 +210,7 @@ MAKERS = {
 
 
 def test_all_marked_blocks_are_run():
-    assert tested_blocks().keys() == MAKERS.keys()
+    assert blocks_to_test().keys() == MAKERS.keys()
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -225,7 +218,7 @@ def test_commands_work_as_pasted(name, tmp_path):
     data = tmp_path / name
     MAKERS[name](data, np.random.default_rng(0))
     trained = 0
-    for program, *words in tested_blocks()[name]:
+    for program, *words in blocks_to_test()[name]:
         assert program == "python"
         words = [
             word.replace(name.upper(), str(data)).replace("WORKDIR", str(tmp_path))
