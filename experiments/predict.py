@@ -102,7 +102,8 @@ def predict(
         return inspection.attention_maps(looked_at, *variables, batch)
 
     apply, attend = (
-        functools.partial(program, restored.whole_variables) for program in (run, look)
+        functools.partial(compiled, restored.whole_variables)
+        for compiled in (run, look)
     )
     for item in _with_own_stems(predictor.items(files, lines)):
         try:

@@ -1,7 +1,6 @@
 """How every program begins and ends: flags, then work, then at most one line of error.
 
-if __name__ == "__main__":
-program.run(main)
+A program ends with `if __name__ == "__main__": program.run(main)`.
 """
 
 import pathlib
