@@ -1,7 +1,9 @@
 """Pictures of a finished or running run: WORKDIR/report/index.md.
 
-python -m experiments.report --workdir=/tmp/digits
-python -m experiments.report --workdir=/tmp/flow --step=best
+    python -m experiments.report --workdir=/tmp/digits
+    python -m experiments.report --workdir=/tmp/flow --step=best
+
+Run again, it replaces what it wrote there.
 """
 
 import pathlib
