@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import absl.logging
 import jax
 import numpy as np
 import tensorboardX
@@ -20,8 +19,7 @@ PARAMETERS = "parameters.txt"  # in a workdir: name, size and shape of each
 
 
 def log_to_console() -> None:
-    """Shows what this library logs, and only errors of the others."""
-    absl.logging.set_verbosity(absl.logging.ERROR)
+    """Shows what this library logs."""
     ours = logging.getLogger("perceiver_jax")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
