@@ -22,6 +22,11 @@ def train(
     A workdir that has checkpoints is gone on with; allow_changes says whether it may be
     with another config.
     """
+    if ":" in workdir.parts[0]:  # pathlib would make a folder "gs:" here
+        raise ValueError(
+            f"--workdir={workdir} is no folder of this machine: mount the bucket, and "
+            "name the folder where it is mounted."
+        )
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir={workdir} is a file: name a folder.")
     build.check(config)

@@ -1,5 +1,7 @@
 """What is looked at, told and handed on before training begins."""
 
+import pathlib
+
 import pytest
 import small_digits
 
@@ -89,6 +91,13 @@ def test_a_workdir_that_is_a_file_is_named(handed_on, tmp_path):
     with pytest.raises(ValueError, match=f"--workdir={path} is a file: name a folder"):
         launch.train(small_digits.get_config(), path)
     assert path.read_text() == "mine"
+
+
+def test_a_workdir_in_a_bucket_is_refused(handed_on, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="gs:/bucket/run is no folder of this machine"):
+        launch.train(small_digits.get_config(), pathlib.Path("gs://bucket/run"))
+    assert not handed_on and not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("tpu_flags")
