@@ -22,7 +22,7 @@ def train(
     A workdir that has checkpoints is gone on with; allow_changes says whether it may be
     with another config.
     """
-    if ":" in workdir.parts[0]:  # pathlib would make a folder "gs:" here
+    if str(workdir).partition("/")[0].endswith(":"):  # it would be a folder "gs:"
         raise ValueError(
             f"--workdir={workdir} is no folder of this machine: mount the bucket, and "
             "name the folder where it is mounted."
