@@ -137,6 +137,11 @@ class TrainPairs:
                 start_step = end
         yield from self._loader(self.phases[-1]).batches(start_step)
 
+    def names(self, start_step: int, total_steps: int) -> list[str]:
+        """Returns the pairs of the batch at a step, see TrainData."""
+        later = (p for p in self.phases if start_step < round(p.until * total_steps))
+        return self._loader(next(later, self.phases[-1])).names(start_step)
+
     def _loader(self, phase: Phase) -> loader.TrainLoader:
         chosen = [(s, w) for s, w in zip(self.datasets.values(), phase.weights) if w]
         augment = Augment(self.size, phase.strength)

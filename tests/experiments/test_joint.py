@@ -78,6 +78,10 @@ class Train:
             batch = {name: next(batches) for name, batches in parts.items()}
             yield {"mask": np.ones(len(batch["text"]["mask"]), np.float32), **batch}
 
+    def names(self, start_step, total_steps):
+        parts = [t.train.names(start_step, total_steps) for t in self.tasks.values()]
+        return [" and ".join(row) for row in zip(*parts)]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:

@@ -88,7 +88,7 @@ class PairFiles:
             "frames": np.stack([first, second]),
             "flow": flow,
             "valid": valid,
-            "name": str(paths.first),
+            "name": self.name(index),
         }
         if paths.occluded is not None:
             pair["occluded"] = _read_mask(paths.occluded, shape, paths.first)
@@ -97,6 +97,10 @@ class PairFiles:
             _check_shape(seen.shape, paths.visible, shape, paths.first)
             pair["occluded"] = valid & ~seen
         return pair
+
+    def name(self, index: int) -> str:
+        """The path of a pair's first frame."""
+        return str(self.pairs[index].first)
 
     def shape(self, index: int) -> tuple[int, int]:
         """Returns the height and width of a pair's frames, without decoding them.
