@@ -10,6 +10,7 @@ from ml_collections import config_dict
 
 from experiments import build
 from perceiver_jax.engine import checkpoint, description, init_from, sharding, training
+from perceiver_jax.engine.task import Task
 
 logger = logging.getLogger("perceiver_jax")
 
@@ -42,6 +43,19 @@ def train(
             *(config.batch_size, num_examples, config.batch_size / num_examples),
         )
     settings = build.make_settings(config, num_examples)
+    update = build.make_update(config, task.model, settings.total_steps)
+    run = make_run(config, task, workdir, allow_changes)
+    workdir.mkdir(parents=True, exist_ok=True)
+    training.train(task, update, parallel, settings, run)
+
+
+def make_run(
+    config: config_dict.ConfigDict,
+    task: Task,
+    workdir: pathlib.Path,
+    allow_changes: bool = False,
+) -> training.Run:
+    """Returns where a run of a config is kept, and what it starts from."""
     donor, parent = None, ""
     if config.init_from:
         variables, saved, folder = checkpoint.load_variables(config.init_from)
@@ -51,11 +65,8 @@ def train(
     about = description.describe(
         task.name, task.identity, json.loads(config.to_json()), parent
     )
-    update = build.make_update(config, task.model, settings.total_steps)
-    workdir.mkdir(parents=True, exist_ok=True)
     free = (*build.FREE, *build.find(config, "fields").FREE)
-    run = training.Run(workdir, about, donor, free, allow_changes)
-    training.train(task, update, parallel, settings, run)
+    return training.Run(workdir, about, donor, free, allow_changes)
 
 
 def compile_for(config: config_dict.ConfigDict, topology: str) -> str:

@@ -116,7 +116,10 @@ def train(
         is_main = jax.process_index() == 0
         with Writer(run.workdir, first_step, is_evaluated, is_main) as writer:
             make_state = functools.partial(update.init, task.model.batch(1))
-            state, window = _starting_state(make_state, parallel, checkpoints, run)
+            step = checkpoints.latest_step()
+            state, window = starting_state(make_state, parallel, checkpoints, run, step)
+            if is_main:
+                description.write(run.workdir, run.about)
             writer.parameters(jax.eval_shape(make_state).params)
             evaluator = evaluation.Evaluator(task, update.forward, parallel)
             keeper = _Keeper(evaluator, parallel, checkpoints, writer, window, run)
@@ -189,19 +192,19 @@ def _check_resumed(saved: Mapping[str, Any], task: Task, run: Run) -> None:
         logger.info("Going on with another config:\n%s", "\n".join(told.values()))
 
 
-def _starting_state(
+def starting_state(
     make_state: Callable[[], TrainState],
     parallel: sharding.OverMesh | sharding.OverPmap,
     checkpoints: checkpoint.Checkpoints,
     run: Run,
+    step: int | None,
 ) -> tuple[TrainState, "Window"]:
     """Decides how training starts. In this order:
 
-    1. The workdir has a checkpoint: resume it, exactly.
+    1. The workdir has a checkpoint, of `step`: resume it, exactly.
     2. The run has a donor (init_from): its arrays, where names match; step 0.
     3. Neither: initialise from the seed.
     """
-    step = checkpoints.latest_step()
     if step is not None:
         variables, rest = _split_state(parallel.abstract_state(make_state))
         items = checkpoints.restore(step, variables=variables, optimizer=rest)
