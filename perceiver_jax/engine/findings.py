@@ -90,8 +90,8 @@ def verdict(found: Found) -> list[str]:
     }
     if bad["parameter"]:
         return [
-            f"Parameters were not finite before this step, {_some(bad['parameter'])}: "
-            "the step before it made them so."
+            f"Parameters were not finite before this step: {_some(bad['parameter'])}. "
+            "The step before it made them so."
         ]
     values = {
         "The loss": found.metrics["loss"],
@@ -99,19 +99,17 @@ def verdict(found: Found) -> list[str]:
     }
     said = [f"{what} is {n}." for what, n in values.items() if not np.isfinite(n)]
     if not said and bad["update"]:
-        return [
-            f"Loss and gradient are finite, but no update of {_some(bad['update'])}."
-        ]
+        where = _some(bad["update"])
+        return [f"Loss and gradient are finite, but not the update: {where}."]
     if not said:
         return ["Loss, gradient and update are finite."]
     if bad["gradient"]:
-        said.append(f"The gradient is not finite in {_some(bad['gradient'])}.")
+        count = f"{len(bad['gradient'])} of {len(found.layers)}"
+        where = _some(bad["gradient"])
+        said.append(f"The gradient is not finite in {count} layers: {where}.")
     guilty = found.guilty
     if len(guilty) == len(found.examples) > 1:
-        return [
-            *said,
-            "No example is finite: parameters or code are at fault.",
-        ]
+        return [*said, "No example is finite: parameters or code are at fault."]
     if not guilty:
         return [*said, "Each example is finite alone: it is their sum that is not."]
     together = all(np.isfinite([*e.alone.values()]).all() for e in guilty)
