@@ -77,6 +77,7 @@ def get_config(variant: str = "tiny_synthetic") -> config_dict.ConfigDict:
     data.test_photos = ""  # for moved_photos; "": one of Matplotlib
     data.rendered_pairs = 400_000
     data.keep_rendered = False  # in memory, made once
+    data.max_corrupt = 100  # pairs of a dataset that training may skip before it stops
     data.num_workers = 0  # processes that read or render; 0: threads only
 
     config.model = model = base.get_model()

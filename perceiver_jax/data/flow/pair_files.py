@@ -4,6 +4,7 @@ An example is a pair of pairs.py, with "occluded" where the files say it. Where 
 not public, frames are all there is: such a pair is not valid anywhere.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -116,9 +117,13 @@ class PairFiles:
             raise CorruptExample(f"{path}: its size can't be read ({error})") from error
 
     def check_sizes(self, least: tuple[int, int]) -> None:
-        """Raises ValueError if a pair's frames are smaller than a model takes."""
+        """Raises ValueError if a pair's frames are smaller than a model takes.
+
+        A damaged frame is passed over: reading it says what is wrong.
+        """
         for index, paths in enumerate(self.pairs):
-            check_size(self.shape(index), least, str(paths.first))
+            with contextlib.suppress(CorruptExample):
+                check_size(self.shape(index), least, str(paths.first))
 
 
 def _read_mask(path, shape, frame):
