@@ -218,3 +218,12 @@ def test_a_part_is_evaluated_as_it_would_be_alone(joint, trained):
         assert joint_numbers[f"text_docs/text_{key}"] == pytest.approx(
             found[f"docs/{key}"], rel=1e-5
         )
+
+
+def test_an_example_has_the_names_of_its_parts(joint):
+    task, _ = joint
+    names = task.train.names(2, STEPS)
+    assert len(names) == 16
+    for name in names:
+        digit, documents = name.split(" and ")
+        assert digit.startswith("example ") and documents.count(", ") == 9
