@@ -12,14 +12,14 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
-from experiments import build, launch
+from experiments import launch
 from perceiver_jax.engine import (
     checkpoint,
     evaluation,
     findings,
     replay,
     sharding,
-    training,
+    starting,
 )
 from perceiver_jax.engine.task import Batch, Evaluation, Task
 from perceiver_jax.engine.update import TrainState, Update
@@ -52,19 +52,25 @@ def look_at(
     Raises:
       ValueError: the run has no such step, or one before it is not finite already.
     """
-    task = build.make_task(config)
-    examples = task.train.num_examples
-    total_steps = build.make_settings(config, examples).total_steps
-    if not 1 <= step <= total_steps:
-        raise ValueError(
-            f"--step={step} is no step of this run, which has 1 to {total_steps}."
-        )
-    sharding.check_batch_size("batch_size", config.batch_size, config.accumulate)
-    parallel = sharding.make_parallel(config.compile, config.shard_state)
-    update = build.make_update(config, task.model, total_steps)
-    state, start = _state_before(step, config, task, workdir, update, parallel)
-    batches = task.train.batches(start, total_steps)
-    state = _train(state, batches, update, parallel, range(start + 1, step))
+    saved = checkpoint.Checkpoints(workdir, read_only=True)
+    with contextlib.closing(saved):
+        start = max((s for s in saved.steps() if s < step), default=None)
+        if start is not None:  # then it is not needed, and may be gone
+            config = config.copy_and_resolve_references()
+            config.init_from = ""
+        plan = launch.Plan.of(config)
+        total_steps = plan.settings.total_steps
+        if not 1 <= step <= total_steps:
+            raise ValueError(
+                f"--step={step} is no step of this run, which has 1 to {total_steps}."
+            )
+        task, update, parallel = plan.task, plan.update, plan.parallel
+        make_state = functools.partial(update.init, task.model.batch(1))
+        run = starting.Run(workdir, plan.about, plan.donor)
+        state, _ = starting.starting_state(make_state, parallel, saved, run, start)
+    first = start or 0
+    batches = task.train.batches(first, total_steps)
+    state = _train(state, batches, update, parallel, range(first + 1, step))
     batch = next(batches)
     names = task.train.names(step - 1, total_steps)
     described = parameters.describe(task.model.forward, task.model.batch(1))
@@ -73,27 +79,7 @@ def look_at(
     variables = evaluation.Variables(state.params, state.model_state)
     worst = _worst(batch, [example.row for example in found.examples])
     shown = evaluation.Evaluator(_on_batch(task, worst), update.forward, parallel)
-    return Replayed(step, start, found, shown.samples(variables))
-
-
-def _state_before(
-    step: int,
-    config: config_dict.ConfigDict,
-    task: Task,
-    workdir: pathlib.Path,
-    update: Update,
-    parallel: sharding.OverMesh | sharding.OverPmap,
-) -> tuple[TrainState, int]:
-    """Returns the nearest state before an update that can be had, and its step."""
-    saved = checkpoint.Checkpoints(workdir, read_only=True)
-    with contextlib.closing(saved):
-        start = max((s for s in saved.steps() if s < step), default=None)
-        if start is not None:
-            config.init_from = ""  # it is not needed, and may be gone
-        run = launch.make_run(config, task, workdir)
-        make_state = functools.partial(update.init, task.model.batch(1))
-        state, _ = training.starting_state(make_state, parallel, saved, run, start)
-    return state, start or 0
+    return Replayed(step, first, found, shown.samples(variables))
 
 
 def _train(

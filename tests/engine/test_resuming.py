@@ -7,7 +7,7 @@ import programs
 import pytest
 import regression
 
-from perceiver_jax.engine import checkpoint, training
+from perceiver_jax.engine import checkpoint, keeper, training
 from perceiver_jax.engine.task import Identity
 
 # Windows of metrics that go over checkpoints, and checkpoints over evaluations.
@@ -67,7 +67,7 @@ def test_each_row_is_written_once(whole):
 @pytest.mark.parametrize(
     "place",
     [
-        (training._Keeper, "evaluate"),  # after the checkpoint
+        (keeper.Keeper, "evaluate"),  # after the checkpoint
         (checkpoint.Checkpoints, "add_metrics"),  # after some of its results
     ],
 )
@@ -91,9 +91,7 @@ def test_run_killed_between_a_checkpoint_and_its_evaluation(
 
 @pytest.mark.parametrize("step", [1, 3, 4, 8])
 def test_run_that_lost_its_machine(whole, tmp_path, monkeypatch, step):
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_preemption_notice", lambda: lambda at: at == step)
-        train(tmp_path)
+    regression.train_until(monkeypatch, step, lambda: train(tmp_path))
     checkpoints = checkpoint.Checkpoints(tmp_path, read_only=True)
     assert checkpoints.latest_step() == step and not checkpoints.metrics(step)
     train(tmp_path)
@@ -101,9 +99,7 @@ def test_run_that_lost_its_machine(whole, tmp_path, monkeypatch, step):
 
 
 def test_run_killed_while_it_wrote_a_row(whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_preemption_notice", lambda: lambda at: at == 5)
-        train(tmp_path)
+    regression.train_until(monkeypatch, 5, lambda: train(tmp_path))
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"step": 6, "train/loss": 1.0}\n{"step": 7, "tr')
     train(tmp_path)
@@ -122,9 +118,7 @@ def test_longer_training_goes_on_after_the_last_evaluation(whole, tmp_path):
 
 
 def stopped(workdir, monkeypatch, config, task=None):
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_preemption_notice", lambda: lambda at: at == 5)
-        train(workdir, task, config=config)
+    regression.train_until(monkeypatch, 5, lambda: train(workdir, task, config=config))
 
 
 def test_fixed_field_that_changed_is_refused_with_both_values(tmp_path, monkeypatch):

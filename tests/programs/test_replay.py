@@ -31,14 +31,15 @@ def stopped(tmp_path):
     flags = (*RUN, f"--config.data.dir={tmp_path / 'glue'}", f"--workdir={workdir}")
     log = programs.train(*flags, fails=True)
     assert "loss is inf at step" in log and "There is no checkpoint yet" in log
-    step = log.partition("loss is inf at step ")[2].partition(";")[0]
-    return workdir, step, f"{path} line 13"
+    command = log.splitlines()[-1].split()  # as it is pasted
+    assert command[:3] == ["python", "-m", "experiments.replay"]
+    return workdir, command[3:], f"{path} line 13"
 
 
 def test_the_example_that_stopped_a_run_is_named(stopped):
-    workdir, step, name = stopped
+    workdir, flags, name = stopped
+    step = flags[-1].removeprefix("--step=")
     assert description.read(workdir)["config"]["data"]["length"] == 48
-    flags = (f"--workdir={workdir}", f"--step={step}")
     done = programs.run("experiments.replay", *flags, devices=2)
     folder = workdir / "replay" / f"step_{step}"
     *said, last = done.stdout.splitlines()
