@@ -11,7 +11,8 @@ taken once more, and step K is taken apart. It tells the gradient of each layer,
 loss of each example and its name, and who is to blame for what is not finite. Nothing
 of the run is changed.
 
-On other devices than the run's the numbers are the same but for rounding.
+On other devices than the run's the numbers are the same but for rounding. On several
+hosts it is started on each of them, as training is.
 """
 
 import json
@@ -28,6 +29,7 @@ from PIL import Image
 from experiments import program, replaying, restore
 from experiments.report import write_index
 from experiments.reporting import Report, Section, table
+from perceiver_jax.cluster import processes
 from perceiver_jax.engine import description, evaluation, findings, writer
 
 LISTED = 64  # examples on the page; the record has all
@@ -151,7 +153,6 @@ class _Program:
 
     def parse(self, argv: Sequence[str]) -> list[str]:
         """Parses all flags; the config's are those of the run."""
-        writer.log_to_console()
         rest, self.config = restore.parse_flags(argv, load_config)
         return rest
 
@@ -161,6 +162,8 @@ class _Program:
             raise app.UsageError("--workdir=DIR is missing: the folder of a run.")
         if not restore.STEP.value.isdigit():
             raise app.UsageError("--step=K is missing: the number of a step.")
+        processes.start()
+        writer.log_to_console()
         workdir = pathlib.Path(restore.WORKDIR.value).absolute()
         replayed = replaying.look_at(self.config, workdir, int(restore.STEP.value))
         if jax.process_index() > 0:

@@ -105,12 +105,11 @@ def _train(
 
 
 def _worst(batch: Batch, rows: Sequence[int]) -> Batch:
-    """Returns the first few rows of a batch, as many as split over all devices."""
+    """Returns this process's part of a few rows, as many as split over all devices."""
     devices = jax.device_count()
     count = -(-evaluation.MAX_SHOWN // devices) * devices
-    if jax.process_count() > 1:  # each process shows of what it has
-        return batch
-    return jax.tree.map(lambda x: np.asarray(x)[list(rows[:count])], batch)
+    mine = np.array_split(rows[:count], jax.process_count())[jax.process_index()]
+    return jax.tree.map(lambda x: np.asarray(x)[mine], replay.whole_batch(batch))
 
 
 def _on_batch(task: Task, batch: Batch) -> Task:

@@ -63,6 +63,13 @@ def look(
     return found._replace(examples=order), state
 
 
+def whole_batch(batch: Batch) -> Batch:
+    """Returns the global batch, on the host of every process."""
+    if jax.process_count() == 1:
+        return batch
+    return multihost_utils.process_allgather(batch, tiled=True)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Step:
     """The step as training takes it: (state, batch) -> (same state, (sums, norms))."""
@@ -136,8 +143,7 @@ def _try_alone(update, parallel, state, batch, examples):
     """Returns the examples, the suspected ones with what they give alone."""
     wrong = [e.row for e in examples if not np.isfinite(e.loss)]
     suspects = set(wrong or range(len(examples)))
-    if jax.process_count() > 1:
-        batch = multihost_utils.process_allgather(batch, tiled=True)
+    batch = whole_batch(batch)
     step = parallel.compile_update(_Alone(dataclasses.replace(update, accumulate=1)))
     tried = []
     for example in examples:

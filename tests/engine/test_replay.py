@@ -1,11 +1,17 @@
 """A step taken apart: numpy's losses and gradients, on any devices."""
 
 import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
+import programs
 import pytest
 import regression
 
@@ -168,3 +174,44 @@ def test_norms_do_not_overflow_where_numbers_do_not():
     column = state.params["hidden"]["w"][0].astype(np.float64)
     norm = np.sqrt(np.sum(column**2))
     assert found.layers[0].parameter == pytest.approx(norm, rel=1e-5)
+
+
+PROGRAM = """
+import json, sys, jax, numpy as np
+jax.distributed.initialize(f"127.0.0.1:{sys.argv[1]}", 2, int(sys.argv[2]))
+import test_replay
+data = test_replay.batch()
+data["x"][13, 1] = np.nan
+mine = slice(8 * jax.process_index(), 8 * jax.process_index() + 8)
+found, _ = test_replay.look({k: x[mine] for k, x in data.items()}, test_replay.EIGHT)
+print(json.dumps([[e.name for e in found.guilty], [e.metrics for e in found.examples]]))
+"""
+
+
+def test_two_processes_find_what_one_finds():
+    """The second one has the bad example."""
+    port = programs.free_port()
+    folders = (programs.ROOT, programs.ROOT / "tests", pathlib.Path(__file__).parent)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(port), str(index)],
+            env={
+                **programs.environment(),
+                "PYTHONPATH": os.pathsep.join(map(str, folders)),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    told = [process.communicate(timeout=200) for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    data = batch()
+    data["x"][13, 1] = np.nan
+    one, _ = look(data, EIGHT)
+    for output, _ in told:
+        names, rows = json.loads(output.splitlines()[-1])
+        assert names == [e.name for e in one.guilty] == ["file 13"]
+        for row, example in zip(rows, one.examples, strict=True):
+            assert row == pytest.approx(example.metrics, rel=1e-5, nan_ok=True)

@@ -129,7 +129,7 @@ def test_fine_tuning_from_another_run_keeps_the_parent(trained_digits, tmp_path)
 def test_a_run_says_what_it_did(trained_digits):
     names = {path.name for path in trained_digits.iterdir()}
     assert names == {
-        *("checkpoints", "goodput.json", "metrics.jsonl"),
+        *("checkpoints", "config.json", "goodput.json", "metrics.jsonl"),
         *("parameters.txt", "processes", "tensorboard"),
     }
     table = (trained_digits / "parameters.txt").read_text()
