@@ -17,7 +17,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags
 from ml_collections import config_flags
@@ -43,7 +43,7 @@ _LAUNCHER = flags.DEFINE_enum(
 )
 _SHOW = flags.DEFINE_bool("show", False, "Only write table and pictures.")
 _PARALLEL = flags.DEFINE_integer(
-    "parallel", None, "Runs at a time; 1 on this machine, SLURM: as it likes.", 1
+    "parallel", None, "Runs at a time. Default: 1; with SLURM, no limit.", 1
 )
 _GPUS = flags.DEFINE_integer("gpus", 0, "GPUs of each run, on each node.", 0)
 _NODES = flags.DEFINE_integer("nodes", 1, "SLURM: nodes of each run.", 1)
@@ -54,6 +54,8 @@ _PARTITION = flags.DEFINE_string("partition", None, "SLURM: partition.")
 _SBATCH = flags.DEFINE_multi_string(
     "sbatch", [], "SLURM: any option of sbatch, such as account=NAME."
 )
+_ZONE = flags.DEFINE_string("zone", None, "TPU: zone of Google Cloud.")
+_TYPE = flags.DEFINE_string("type", None, "TPU: of each run's slice, such as v4-32.")
 
 
 def main(_: Sequence[str]) -> None:
@@ -61,6 +63,11 @@ def main(_: Sequence[str]) -> None:
         raise app.UsageError("--workdir=DIR is missing: the folder for all runs.")
     for name in ("matplotlib", "rich", "submitit"):  # one that is missing says so now
         extras.Library(name, extra="sweep").__name__  # noqa: B018
+    if "://" in _WORKDIR.value:
+        raise ValueError(
+            f"--workdir={_WORKDIR.value} is no folder of this machine: mount the "
+            "bucket, and name the folder where it is mounted."
+        )
     folder = pathlib.Path(_WORKDIR.value).absolute()
     if _SHOW.value:
         found = runs.find(folder)
@@ -91,6 +98,8 @@ def _plan(folder: pathlib.Path) -> list[Run]:
     """Returns all runs that the flags ask for."""
     if _CONFIG.value is None:
         raise app.UsageError("--config=FILE is missing, such as configs/digits.py.")
+    if not (_SWEEP.value or _GRID.value):
+        raise app.UsageError("--sweep or --grid FIELD=VALUES is missing.")
     flag = flags.FLAGS["config"]
     file = config_flags.get_config_filename(flag)
     common = config_flags.get_override_values(flag)
@@ -111,7 +120,11 @@ def _make_launcher(folder: pathlib.Path, wanted: Sequence[Run]) -> Launcher:
         }
         given = {name: value for name, value in options.items() if value}
         return launchers.Slurm(folder, wanted, given)
-    command = launchers.tpu_command if _LAUNCHER.value == "tpu" else Run.command
+    command: Callable[[Run], list[str]] = Run.command
+    if _LAUNCHER.value == "tpu":
+        if not (_ZONE.value and _TYPE.value):
+            raise app.UsageError("--launcher=tpu needs --zone and --type.")
+        command = launchers.Tpu(_ZONE.value, _TYPE.value).command
     return launchers.Local(folder, _PARALLEL.value or 1, _GPUS.value, command)
 
 

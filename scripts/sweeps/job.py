@@ -1,4 +1,7 @@
-"""What a job does: it trains one run, and starts it again while that gets on."""
+"""What a job does: it trains one run, and starts it again while that gets on.
+
+Its process needs no JAX, so it starts at once and takes little memory.
+"""
 
 import dataclasses
 import json
@@ -11,7 +14,6 @@ from typing import Any, NamedTuple
 
 from perceiver_jax import extras
 from perceiver_jax.cluster import signals
-from scripts.sweeps.runs import newest_step
 
 submitit = extras.Library("submitit", "helpers", extra="sweep")
 
@@ -67,7 +69,7 @@ class Job:
         log = self.workdir / (f"log_{rank}.txt" if rank else LOG)
         status = signals.UNFINISHED
         while status == signals.UNFINISHED and not self._is_asked:
-            if self.fruitless == FRUITLESS:
+            if self.fruitless >= FRUITLESS:
                 break
             status = self._train(log)
             self._count()
@@ -81,7 +83,7 @@ class Job:
         while self._process and self._process.poll() is None:
             time.sleep(_POLL_SECONDS)
         self._count()
-        if self.fruitless == FRUITLESS:
+        if self.fruitless >= FRUITLESS:
             return None
         again = Job(self.command, self.workdir, self.fruitless)
         return submitit.helpers.DelayedSubmission(again)
@@ -115,6 +117,12 @@ class Job:
     def _count(self) -> None:
         is_new = newest_step(self.workdir) > self._newest
         self.fruitless = 0 if is_new else self.fruitless + 1
+
+
+def newest_step(workdir: pathlib.Path) -> int:
+    """Returns the step of the newest checkpoint, 0 where there is none."""
+    folders = (workdir / "checkpoints").glob("[0-9]*")
+    return max((int(path.name) for path in folders if path.name.isdigit()), default=0)
 
 
 def last_line(log: pathlib.Path) -> str:

@@ -1,10 +1,14 @@
-"""Where runs are trained: on this machine, N at a time, or by SLURM."""
+"""Where runs are trained: on this machine, on TPU slices, or by SLURM."""
 
 import collections
+import dataclasses
+import hashlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -62,7 +66,7 @@ class Local:
           command: what trains a run.
         """
         self._folder, self._command = folder, command
-        self._places = _places(parallel, gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        self.places = _places(parallel, gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
         self._waiting: collections.deque[Run] = collections.deque()
         self._running: dict[int, tuple[Run, Any]] = {}  # by the number of its place
 
@@ -76,7 +80,7 @@ class Local:
             if job.done():
                 _check_outcome(run, job)
                 del self._running[number]
-        for number, place in enumerate(self._places):
+        for number, place in enumerate(self.places):
             if self._waiting and number not in self._running:
                 run = self._waiting.popleft()
                 self._running[number] = run, self._submit(run, place)
@@ -212,6 +216,22 @@ def _check_outcome(run: Run, job: Any) -> None:
         Outcome(job.job_id, 1, message).write(run.workdir)
 
 
-def tpu_command(run: Run) -> list[str]:
-    """Returns the command that trains a run on a TPU pod slice of its own."""
-    raise NotImplementedError
+@dataclasses.dataclass(frozen=True)
+class Tpu:
+    """Trains each run on a TPU pod slice of its own, which lives as long as the run.
+
+    Attributes:
+      zone: of Google Cloud.
+      type: of the slice, such as v4-32.
+    """
+
+    zone: str
+    type: str
+
+    def command(self, run: Run) -> list[str]:
+        """Returns the command that makes the slice, trains, and deletes it."""
+        name = re.sub(r"[^a-z0-9]+", "-", run.name.lower())[:40].strip("-")
+        digest = hashlib.sha256(str(run.workdir).encode()).hexdigest()[:8]
+        slice_of_run = [f"--name=sweep-{name}-{digest}", f"--zone={self.zone}"]
+        tpu = [sys.executable, "-m", "scripts.tpu", "run", *slice_of_run]
+        return [*tpu, f"--type={self.type}", "--", *run.arguments]

@@ -13,6 +13,7 @@ from ml_collections import config_dict, config_flags
 from experiments import build, program
 from perceiver_jax.engine import description
 from scripts.sweeps import grid
+from scripts.sweeps.job import newest_step
 
 ABOUT = "sweep.json"  # in a workdir: what its sweep wanted of it
 
@@ -77,12 +78,6 @@ class Run:
         self.workdir.mkdir(parents=True, exist_ok=True)
         fields = {**dataclasses.asdict(self), "workdir": None}
         (self.workdir / ABOUT).write_text(json.dumps(fields, indent=1) + "\n")
-
-
-def newest_step(workdir: pathlib.Path) -> int:
-    """Returns the step of the newest checkpoint, 0 where there is none."""
-    folders = (workdir / "checkpoints").glob("[0-9]*")
-    return max((int(path.name) for path in folders if path.name.isdigit()), default=0)
 
 
 def swept_fields(runs: Iterable[Run]) -> list[str]:
