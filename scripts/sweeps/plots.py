@@ -2,13 +2,14 @@
 
 import math
 import pathlib
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from perceiver_jax import extras
 from scripts.sweeps.grid import spell
 from scripts.sweeps.runs import Run, swept_fields
-from scripts.sweeps.status import LOSS, SCORE
+from scripts.sweeps.status import FINISHED, LOSS, SCORE
 from scripts.sweeps.table import Row
 
 matplotlib = extras.Library(
@@ -42,16 +43,21 @@ class Looks(NamedTuple):
         return color, self.lines[_text(run, self.by_line)]
 
     def put_beside(self, figure: Any) -> None:
-        """Draws the legend at the right."""
-        handles = []
-        if self.by_color:
-            handles.append(_heading(self.by_color))
-            handles += [_handle(text, color=c) for text, c in self.colors.items()]
-        if self.by_line:
-            handles.append(_heading(self.by_line))
-            handles += [_handle(t, color="0.3", ls=ls) for t, ls in self.lines.items()]
-        if handles:
-            figure.legend(handles=handles, loc="outside right upper", frameon=False)
+        """Draws the legends at the right."""
+        colors = [_handle(text, color=c) for text, c in self.colors.items()]
+        lines = [_handle(t, color="0.3", ls=style) for t, style in self.lines.items()]
+        for fields, handles, place in (
+            (self.by_color, colors, "upper"),
+            (self.by_line, lines, "lower"),
+        ):
+            if fields:
+                figure.legend(
+                    handles=handles,
+                    title="\n".join(short(field) for field in fields),
+                    alignment="left",
+                    loc=f"outside right {place}",
+                    frameon=False,
+                )
 
 
 def choose_looks(runs: Sequence[Run], shown: str = "") -> Looks:
@@ -82,21 +88,26 @@ def choose_looks(runs: Sequence[Run], shown: str = "") -> Looks:
 
 
 def draw_curves(rows: Sequence[Row]) -> Any:
-    """Draws the training loss and the score of all runs, over the steps."""
+    """Draws the training loss and the score of all runs, over the steps.
+
+    Runs that look the same are thin lines, and their mean a thick one.
+    """
     looks = choose_looks([row.run for row in rows])
+    alike: dict[Any, list[Row]] = {}
+    for row in rows:
+        alike.setdefault(looks.of(row.run), []).append(row)
     figure, axes = matplotlib.pyplot.subplots(
         1, 2, figsize=(11, 4), layout="constrained"
     )
     for ax, metric, title in zip(axes, (LOSS, SCORE), ("Training loss", "Score")):
-        for row in rows:
-            color, style = looks.of(row.run)
-            steps, values = row.measured.curve(metric)
+        for (color, style), group in alike.items():
+            curves = [dict(zip(*row.measured.curve(metric))) for row in group]
+            for curve in curves if len(curves) > 1 else []:
+                ax.plot(*_points(curve), color=color, ls=style, lw=0.8, alpha=0.4)
+            steps = set.intersection(*map(set, curves))
+            mean = {step: statistics.fmean(c[step] for c in curves) for step in steps}
             marker = "o" if metric == SCORE else ""
-            ax.plot(
-                *(steps, values),
-                **{"color": color, "ls": style, "lw": 1.4, "alpha": 0.85},
-                **{"marker": marker, "ms": 3.5},
-            )
+            ax.plot(*_points(mean), color=color, ls=style, lw=2, marker=marker, ms=4)
         ax.set(title=title, xlabel="Step")
         _tidy(ax)
     looks.put_beside(figure)
@@ -104,7 +115,10 @@ def draw_curves(rows: Sequence[Row]) -> Any:
 
 
 def draw_score(rows: Sequence[Row], field: str) -> Any:
-    """Draws the best score of each run against a field; lines are means.
+    """Draws the best score of each run against a field.
+
+    Points are runs, hollow ones those that are not finished. Lines are means over the
+    finished ones that look the same; there is none against the seed.
 
     Args:
       rows: runs that have a score.
@@ -114,28 +128,31 @@ def draw_score(rows: Sequence[Row], field: str) -> Any:
     looks = choose_looks(runs, field)
     places = _places(runs, field)
     figure, ax = matplotlib.pyplot.subplots(figsize=(6.4, 4), layout="constrained")
-    groups: dict[Any, dict[float, list[float]]] = {}
+    alike: dict[Any, dict[float, list[float]]] = {}
     for row in rows:
-        place = places[spell(row.run.value(field))]
-        of_group = groups.setdefault(looks.of(row.run), {})
-        of_group.setdefault(place, []).append(row.measured.best)
-    for (color, style), found in groups.items():
-        means = [(place, sum(v) / len(v)) for place, v in sorted(found.items())]
-        ax.plot(*zip(*means), color=color, ls=style, lw=1.6)
-        points = [(place, value) for place, v in found.items() for value in v]
-        ax.plot(*zip(*points), "o", color=color, ms=5.5, alpha=0.7, mec="white")
+        color, style = looks.of(row.run)
+        place, score = places[spell(row.run.value(field))], row.measured.best
+        is_finished = row.status.state == FINISHED
+        if is_finished:
+            found = alike.setdefault((color, style), {})
+            found.setdefault(place, []).append(score)
+        fill = color if is_finished else "white"
+        ax.plot(place, score, "o", color=color, mfc=fill, ms=6, alpha=0.8)
+    for (color, style), found in alike.items() if field != SEED else ():
+        mean = {place: statistics.fmean(scores) for place, scores in found.items()}
+        ax.plot(*_points(mean), color=color, ls=style, lw=1.8, zorder=1)
     best = max(rows, key=lambda row: row.measured.best)
     x, y = places[spell(best.run.value(field))], best.measured.best
-    ax.plot(x, y, "o", ms=12, mfc="none", mec=HIGHLIGHT, mew=1.6)
+    ax.plot(x, y, "o", ms=13, mfc="none", mec=HIGHLIGHT, mew=1.6)
     ax.annotate(
         f"best: {y:.4g}",
         (x, y),
-        (0, 10),
+        (0, 11),
         textcoords="offset points",
         ha="center",
         color=HIGHLIGHT,
     )
-    ax.margins(y=0.15)
+    ax.margins(x=0.1, y=0.15)
     ax.set(title=f"Best score against {short(field)}", xlabel=field, ylabel="Score")
     _set_places(ax, places, runs, field)
     _tidy(ax)
@@ -214,8 +231,10 @@ def _set_places(
         ax.set_xticks(list(places.values()), list(places))
 
 
-def _heading(fields: Sequence[str]) -> Any:
-    return _handle(", ".join(short(field) for field in fields), color="none")
+def _points(curve: Mapping[float, float]) -> tuple[list[float], list[float]]:
+    """Returns {x: y} as two lists, in the order of x."""
+    xs = sorted(curve)
+    return xs, [curve[x] for x in xs]
 
 
 def _handle(label: str, **look: Any) -> Any:
