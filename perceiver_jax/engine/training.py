@@ -90,7 +90,9 @@ def train(
             make_state = functools.partial(update.init, task.model.batch(1))
             state, window = starting_state(make_state, parallel, checkpoints, run)
             writer.parameters(jax.eval_shape(make_state).params)
-            evaluator = evaluation.Evaluator(task, update.forward, parallel)
+            evaluator = evaluation.Evaluator(
+                task, update.forward, parallel, life.progress
+            )
             parts = (evaluator, parallel, checkpoints, writer, window, run)
             keeper = Keeper(*parts, life, goodput)
             if not is_evaluated:
