@@ -5,15 +5,13 @@ outputs stand for, the whole config, the git hash, the checkpoint that it starte
 and the versions of libraries.
 """
 
-import importlib.metadata
 import pathlib
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from perceiver_jax.cluster import processes
 from perceiver_jax.engine.task import Identity
-
-_LIBRARIES = ("jax", "jaxlib", "dm-haiku", "optax", "orbax-checkpoint", "grain")
 
 
 def describe(
@@ -34,7 +32,7 @@ def describe(
         "parent": parent,
         "vocabulary": identity.vocabulary,
         "class_names": {k: list(v) for k, v in identity.class_names.items()},
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "versions": processes.library_versions(),
     }
 
 

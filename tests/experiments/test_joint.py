@@ -15,6 +15,7 @@ import small_digits
 import small_text
 
 from experiments import build
+from perceiver_jax.cluster import life
 from perceiver_jax.engine import checkpoint, description, sharding, training
 from perceiver_jax.engine.evaluation import Evaluator, Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
@@ -158,6 +159,7 @@ def train(joint, workdir, steps=STEPS):
         sharding.make_parallel("jit"),
         settings,
         training.Run(workdir, about),
+        life.join(workdir, {}),
     )
 
 
