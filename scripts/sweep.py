@@ -1,9 +1,12 @@
-"""Trains a config many times, with other fields, and shows how the runs stand.
+r"""Trains a config many times, with other fields, and shows how the runs stand.
 
     python -m scripts.sweep --config=configs/digits.py --workdir=DIR --parallel=2 \
         --grid optimizer.learning_rate=1e-3,2e-3,4e-3 --grid seed=0..3
     python -m scripts.sweep --config=configs/glue.py --workdir=DIR --sweep \
         --launcher=slurm --partition=gpu --gpus=1 --hours=4
+    python -m scripts.sweep --config=configs/imagenet.py:perceiver --sweep \
+        --workdir=/mnt/BUCKET/DIR --launcher=tpu --parallel=2 \
+        -- --zone=us-central2-b --type=v4-32 --bucket=BUCKET
     python -m scripts.sweep --workdir=DIR --show
 
 --sweep takes the points of the config file's sweep(); each --grid multiplies them. Each
@@ -54,11 +57,9 @@ _PARTITION = flags.DEFINE_string("partition", None, "SLURM: partition.")
 _SBATCH = flags.DEFINE_multi_string(
     "sbatch", [], "SLURM: any option of sbatch, such as account=NAME."
 )
-_ZONE = flags.DEFINE_string("zone", None, "TPU: zone of Google Cloud.")
-_TYPE = flags.DEFINE_string("type", None, "TPU: of each run's slice, such as v4-32.")
 
 
-def main(_: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     if not _WORKDIR.value:
         raise app.UsageError("--workdir=DIR is missing: the folder for all runs.")
     for name in ("matplotlib", "rich", "submitit"):  # one that is missing says so now
@@ -68,13 +69,15 @@ def main(_: Sequence[str]) -> None:
             f"--workdir={_WORKDIR.value} is no folder of this machine: mount the "
             "bucket, and name the folder where it is mounted."
         )
+    if arguments and _LAUNCHER.value != "tpu":
+        raise app.UsageError(f"Only --launcher=tpu takes {' '.join(arguments)}.")
     folder = pathlib.Path(_WORKDIR.value).absolute()
     if _SHOW.value:
         found = runs.find(folder)
         _write(folder, _rows(found, {}))
         return
     wanted = _plan(folder)
-    launcher = _make_launcher(folder, wanted)
+    launcher = _make_launcher(folder, wanted, arguments)
     jobs = launcher.poll()
     to_do = [run for run in wanted if _is_to_do(run, jobs)]
     for run in to_do:
@@ -108,7 +111,9 @@ def _plan(folder: pathlib.Path) -> list[Run]:
     return runs.plan(folder, file, {f: str(v) for f, v in common.items()}, points)
 
 
-def _make_launcher(folder: pathlib.Path, wanted: Sequence[Run]) -> Launcher:
+def _make_launcher(
+    folder: pathlib.Path, wanted: Sequence[Run], tpu_flags: Sequence[str]
+) -> Launcher:
     if _LAUNCHER.value == "slurm":
         options = {
             "timeout_min": round(60 * _HOURS.value),
@@ -122,9 +127,7 @@ def _make_launcher(folder: pathlib.Path, wanted: Sequence[Run]) -> Launcher:
         return launchers.Slurm(folder, wanted, given)
     command: Callable[[Run], list[str]] = Run.command
     if _LAUNCHER.value == "tpu":
-        if not (_ZONE.value and _TYPE.value):
-            raise app.UsageError("--launcher=tpu needs --zone and --type.")
-        command = launchers.Tpu(_ZONE.value, _TYPE.value).command
+        command = launchers.Tpu(tpu_flags).command
     return launchers.Local(folder, _PARALLEL.value or 1, _GPUS.value, command)
 
 
@@ -173,4 +176,4 @@ def _write(folder: pathlib.Path, rows: Sequence[Row]) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, takes_arguments=True)

@@ -218,20 +218,17 @@ def _check_outcome(run: Run, job: Any) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Tpu:
-    """Trains each run on a TPU pod slice of its own, which lives as long as the run.
+    """Trains each run on a slice of a TPU pod that is made for it, and deleted.
 
     Attributes:
-      zone: of Google Cloud.
-      type: of the slice, such as v4-32.
+      flags: of scripts.tpu: --zone, --type and others, but no --name.
     """
 
-    zone: str
-    type: str
+    flags: Sequence[str]
 
     def command(self, run: Run) -> list[str]:
-        """Returns the command that makes the slice, trains, and deletes it."""
+        """Returns the command that trains a run."""
         name = re.sub(r"[^a-z0-9]+", "-", run.name.lower())[:40].strip("-")
         digest = hashlib.sha256(str(run.workdir).encode()).hexdigest()[:8]
-        slice_of_run = [f"--name=sweep-{name}-{digest}", f"--zone={self.zone}"]
-        tpu = [sys.executable, "-m", "scripts.tpu", "run", *slice_of_run]
-        return [*tpu, f"--type={self.type}", "--", *run.arguments]
+        tpu = [sys.executable, "-m", "scripts.tpu", "run", *self.flags]
+        return [*tpu, f"--name=sweep-{name}-{digest}", "--", *run.arguments]

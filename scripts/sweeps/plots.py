@@ -152,7 +152,7 @@ def draw_score(rows: Sequence[Row], field: str) -> Any:
         ha="center",
         color=HIGHLIGHT,
     )
-    ax.margins(x=0.1, y=0.15)
+    ax.margins(x=0.15, y=0.15)
     ax.set(title=f"Best score against {short(field)}", xlabel=field, ylabel="Score")
     _set_places(ax, places, runs, field)
     _tidy(ax)

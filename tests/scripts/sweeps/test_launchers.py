@@ -88,10 +88,12 @@ def test_too_few_gpus_are_named(tmp_path, monkeypatch):
 
 def test_run_on_a_tpu_is_a_command_for_a_slice_of_its_own(tmp_path):
     runs = fake_sweep.plan(tmp_path, {"seed": "1"}, {"data.image_size": "(4,4)"})
-    made = [launchers.Tpu("us-central2-b", "v4-32").command(run) for run in runs]
-    names = [words[4].removeprefix("--name=") for words in made]
+    tpu = launchers.Tpu(["--zone=us-central2-b", "--type=v4-32"])
+    made = [tpu.command(run) for run in runs]
+    names = [words[6].removeprefix("--name=") for words in made]
     assert made[0][1:4] == ["-m", "scripts.tpu", "run"]
-    assert made[0][5:8] == ["--zone=us-central2-b", "--type=v4-32", "--"]
+    assert made[0][4:6] == ["--zone=us-central2-b", "--type=v4-32"]
+    assert made[0][7] == "--"
     assert made[0][8:] == runs[0].arguments
     assert names[0].startswith("sweep-seed-1-")
     assert names[1].startswith("sweep-image-size-4x4-") and len(names[1]) < 63
