@@ -3,6 +3,7 @@
 import math
 
 import fake_sweep
+import numpy as np
 import pytest
 from matplotlib import pyplot
 from PIL import Image
@@ -14,10 +15,16 @@ RATES = ("1e-3", "4e-3", "1.6e-2")
 
 
 def make_rows(folder, points, scores):
+    """Finished runs, whose losses are 3 and 2 and whose score rises to those given."""
     runs = fake_sweep.plan(folder, *points)
     for run, score in zip(runs, scores):
         fake_sweep.measure(run, [3.0, 2.0], [score / 2, score])
+        fake_sweep.beat(run, step=100, ended="finished")
     return [Row(r, status.status(r), status.measure(r.workdir)) for r in runs]
+
+
+def width(line):
+    return line.get_linewidth()
 
 
 @pytest.fixture
@@ -48,7 +55,7 @@ def test_pictures_are_written_for_each_field(rows, tmp_path):
         with Image.open(tmp_path / file) as image:
             assert image.width == pytest.approx(width, rel=0.15)
             assert image.height == pytest.approx(600, rel=0.1)
-            assert len(set(image.convert("L").getdata())) > 50
+            assert np.unique(np.asarray(image)).size > 50
     assert not pyplot.get_fignums()
 
 
@@ -58,25 +65,49 @@ def test_nothing_is_drawn_of_runs_that_have_not_begun(tmp_path):
     assert plots.save([row], tmp_path) == {}
 
 
-def test_curves_show_every_run(rows):
+def test_curves_show_every_run_and_the_mean_over_seeds(rows):
     loss, score = plots.draw_curves(rows).axes
-    assert len(loss.lines) == len(score.lines) == 6
+    for ax in (loss, score):
+        assert [width(line) > 1 for line in ax.lines] == [False, False, True] * 3
     assert list(loss.lines[0].get_xdata()) == [10, 20]
-    assert list(score.lines[3].get_ydata()) == [0.45, 0.9]
+    assert list(score.lines[4].get_ydata()) == [0.45, 0.9]
+    assert list(score.lines[5].get_ydata()) == pytest.approx([0.35, 0.7])
     colors = [line.get_color() for line in loss.lines]
-    assert colors[0] == colors[1] != colors[2]  # seeds look the same
+    assert colors[0] == colors[1] == colors[2] != colors[3]
+
+
+def test_mean_ends_where_one_of_its_runs_is(rows):
+    shorter = rows[0].measured._replace(rows=rows[0].measured.rows[:1])
+    rows[0] = rows[0]._replace(measured=shorter)
+    loss, _ = plots.draw_curves(rows).axes
+    lengths = [len(line.get_xdata()) for line in loss.lines]
+    assert lengths == [1, 2, 1, 2, 2, 2, 2, 2, 2]
 
 
 def test_score_against_a_rate_is_a_mean_over_seeds_on_a_logarithmic_axis(rows):
     (ax,) = plots.draw_score(rows, "optimizer.learning_rate").axes
-    mean, points, best = ax.lines
+    *points, mean, best = ax.lines
     assert ax.get_xscale() == "log"
     assert list(mean.get_xdata()) == [1e-3, 4e-3, 1.6e-2]
     assert list(mean.get_ydata()) == pytest.approx([0.2, 0.7, 0.2])
-    assert len(points.get_xdata()) == 6
+    assert len(points) == 6
     assert (best.get_xdata(), best.get_ydata()) == ([4e-3], [0.9])
     labels = [label.get_text() for label in ax.get_xticklabels()]
     assert labels == ["0.001", "0.004", "0.016"]
+
+
+def test_runs_that_are_not_finished_are_hollow_and_in_no_mean(rows):
+    rows[0] = rows[0]._replace(status=status.Status("running"))
+    (ax,) = plots.draw_score(rows, "optimizer.learning_rate").axes
+    *points, mean, _ = ax.lines
+    hollow = [point.get_markerfacecolor() == "white" for point in points]
+    assert hollow == [True] + [False] * 5
+    assert mean.get_ydata()[0] == pytest.approx(0.3)
+
+
+def test_no_line_leads_from_seed_to_seed(rows):
+    (ax,) = plots.draw_score(rows, "seed").axes
+    assert len(ax.lines) == 7  # points, and the best of them
 
 
 def test_words_stand_in_their_order(tmp_path):
@@ -85,7 +116,7 @@ def test_words_stand_in_their_order(tmp_path):
     (ax,) = plots.draw_score(rows, "data.image_size").axes
     labels = [label.get_text() for label in ax.get_xticklabels()]
     assert labels == ["2x2", "4x4", "8x8"] and ax.get_xscale() == "linear"
-    assert list(ax.lines[0].get_ydata()) == [0.3, 0.1, 0.2]
+    assert list(ax.lines[3].get_ydata()) == [0.3, 0.1, 0.2]  # behind the points
 
 
 def test_two_fields_are_told_apart_by_colour_and_line(tmp_path):
