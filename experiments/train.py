@@ -21,7 +21,7 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from experiments import build, launch, program
+from experiments import build, launch, planning, program
 from perceiver_jax.engine import writer
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -46,7 +46,9 @@ def main(_: Sequence[str]) -> None:
         raise app.UsageError("--config=FILE is missing, such as configs/digits.py.")
     build.choose_length(config, config_flags.get_override_values(flags.FLAGS["config"]))
     if _COMPILE_FOR.value:
-        print(launch.compile_for(config, _COMPILE_FOR.value))
+        # What JAX's cache keeps for a TPU can't be read without one.
+        jax.config.update("jax_enable_compilation_cache", False)
+        print(planning.compile_for(config, _COMPILE_FOR.value))
         return
     if not _WORKDIR.value:
         raise app.UsageError("--workdir=DIR is missing: the folder of this run.")
