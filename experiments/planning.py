@@ -70,7 +70,7 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
             f"{topology}: {step.devices} chips, {step.batch_size} examples a step, "
             f"{step.batch_size // step.devices} a chip",
             str(compile_ahead.program_cost(step.executable)),
-            *(f"{t.bytes / 1e9:,.3f} GB in {t.count} {k}" for k, t in traffic.items()),
+            *(f"{t.bytes / 1e9:,.3f} GB in {t.times} {k}" for k, t in traffic.items()),
             f"compile time {step.seconds:.1f} s",
         ]
     )

@@ -84,7 +84,7 @@ def plan(
         _amount(cost.total_bytes) + "B",
         _amount(device_flops),
         _amount(cost.bytes_accessed) + "B",
-        ", ".join(f"{t.count} {k}: {_amount(t.bytes)}B" for k, t in traffic.items()),
+        ", ".join(f"{t.times} {k}: {_amount(t.bytes)}B" for k, t in traffic.items()),
         f"{1 / time.seconds:,.3g}",
         time.bound,
         f"{hours:,.3g}{per}",

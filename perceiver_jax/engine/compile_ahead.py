@@ -157,7 +157,7 @@ def _one_pass(program: str, body: str) -> np.ndarray:
 class Traffic(NamedTuple):
     """What one device sends and receives by one kind of collective."""
 
-    count: int  # how often, in one run of the program
+    times: int  # in one run of the program
     bytes: int  # of the larger of what a device puts in and what it gets out
 
 
@@ -187,7 +187,7 @@ def collectives(compiled: jax.stages.Compiled) -> dict[str, Traffic]:
     n of that passes each link, and twice as much for an all-reduce.
 
     Returns:
-      {kind: (count, bytes)}, of those of KINDS that there are.
+      {kind: (times, bytes)}, of those of KINDS that there are.
     """
     program: Any = compiled.as_text()
     computations = dict(_COMPUTATION.findall(program))
@@ -200,10 +200,10 @@ def collectives(compiled: jax.stages.Compiled) -> dict[str, Traffic]:
         total: dict[str, Traffic] = {}
 
         def add(found: dict[str, Traffic], times: int = 1) -> None:
-            for kind, (count, size) in found.items():
+            for kind, (number, size) in found.items():
                 before = total.get(kind, Traffic(0, 0))
                 total[kind] = Traffic(
-                    before.count + times * count, before.bytes + times * size
+                    before.times + times * number, before.bytes + times * size
                 )
 
         lines = {x[1]: x for x in _INSTRUCTION.finditer(computations[name])}
