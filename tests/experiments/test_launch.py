@@ -20,7 +20,7 @@ def handed_on(monkeypatch):
 def test_the_engine_gets_what_the_config_says(handed_on, tmp_path):
     config = small_digits.get_config(keep_best=3)
     launch.train(config, tmp_path / "a" / "run", allow_changes=True)
-    ((task, update, parallel, settings, run),) = handed_on
+    ((task, update, parallel, settings, run, _),) = handed_on
     assert task.name == "imagenet" and update.seed == 0
     assert parallel.mesh.size == 8
     assert (settings.total_steps, settings.keep_best) == (4, 3)
@@ -36,7 +36,7 @@ def test_the_parent_is_kept(handed_on, trained_digits, tmp_path):
         init_from=str(trained_digits), init_skip=("decoder/*",)
     )
     launch.train(config, tmp_path)
-    run = handed_on[0][-1]
+    run = handed_on[0][4]
     parent = str(trained_digits / "checkpoints" / "14")
     assert run.donor.name == run.about["parent"] == parent
     assert run.donor.skip == ("decoder/*",)
