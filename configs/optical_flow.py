@@ -2,7 +2,7 @@ r"""Optical flow between two frames (Perceiver IO, section 4.2, tables 3 and 16)
 
     python -m experiments.train --config=configs/optical_flow.py --workdir=/tmp/flow
     python -m experiments.train --config=configs/optical_flow.py:autoflow \
-        --workdir=DIR --config.data.dir=DATASETS --distributed
+        --workdir=DIR --config.data.dir=DATASETS
 
 | variant | what | parameters | end-point error in the paper |
 | --- | --- | --- | --- |

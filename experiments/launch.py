@@ -1,10 +1,8 @@
-"""Training and ahead-of-time compilation of a config, without flags."""
+"""Training of a config, without flags."""
 
-import functools
 import json
 import logging
 import pathlib
-import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -116,31 +114,3 @@ def _check_workdir(workdir: pathlib.Path) -> None:
         )
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir={workdir} is a file: name a folder.")
-
-
-def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
-    """Compiles the training step for a TPU topology and describes its cost.
-
-    The batch is the config's, over all chips; no data and no TPU is needed.
-    """
-    # Its private parts of jaxlib may be missing one day: then only this is.
-    from perceiver_jax.engine import compile_ahead
-
-    model = build.make_model(config)
-    parallel = sharding.OverMesh(compile_ahead.tpu_mesh(topology), config.shard_state)
-    chips = parallel.mesh.size
-    sharding.check_batch_size("batch_size", config.batch_size, config.accumulate, chips)
-    # The schedule's length is a constant of the program, which costs the same for any.
-    update = build.make_update(config, model, config.steps or 100_000)
-    batch = model.batch(config.batch_size)
-    state = parallel.abstract_state(functools.partial(update.init, batch))
-    start = time.monotonic()
-    step = parallel.compile_update(update)
-    compiled = step.lower(state, parallel.abstract_batch(batch)).compile()
-    seconds = time.monotonic() - start
-    return (
-        f"{topology}: {chips} chips, {config.batch_size} examples a step, "
-        f"{config.batch_size // chips} a chip\n"
-        f"{compile_ahead.program_cost(compiled)}\n"
-        f"compile time {seconds:.1f} s"
-    )

@@ -25,10 +25,11 @@ signals.end_when_asked()  # first of all: the imports below take seconds
 import pathlib
 from collections.abc import Sequence
 
+import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from experiments import build, launch, program
+from experiments import build, launch, planning, program
 from perceiver_jax.cluster import processes
 from perceiver_jax.engine import writer
 
@@ -56,7 +57,9 @@ def main(_: Sequence[str]) -> None:
         raise app.UsageError("--config=FILE is missing, such as configs/digits.py.")
     build.choose_length(config, config_flags.get_override_values(flags.FLAGS["config"]))
     if _COMPILE_FOR.value:
-        print(launch.compile_for(config, _COMPILE_FOR.value))
+        # What JAX's cache keeps for a TPU can't be read without one.
+        jax.config.update("jax_enable_compilation_cache", False)
+        print(planning.compile_for(config, _COMPILE_FOR.value))
         return
     if not _WORKDIR.value:
         raise app.UsageError("--workdir=DIR is missing: the folder of this run.")

@@ -123,6 +123,10 @@ class Life:
         if self.asked:
             raise Stopped(f"Asked to stop ({self.asked}).")
 
+    def progress(self) -> None:
+        """Says that the phase goes on: nothing is stuck."""
+        self.clock.switch(self.clock.current)
+
     def __enter__(self) -> "Life":
         """Starts to beat."""
         self._pulse = heartbeat.Pulse(self._workdir, self._index)
@@ -211,15 +215,15 @@ class Life:
         waited, phase = self.clock.waited, self.clock.current
         if phase not in MAY_STALL or waited < self.limits.stall:
             return
-        others = {
-            index: beat
-            for index, beat in beats.items()
-            if beat.run == self._me.run
-            and (beat.phase, beat.step) != (phase, self.step)
+        others = {i: b for i, b in beats.items() if b.run == self._me.run}
+        if any(b.phase in (phases.START, phases.COMPILE) for b in others.values()):
+            return  # which take as long as they take
+        behind = {
+            i: b for i, b in others.items() if (b.phase, b.step) != (phase, self.step)
         }
-        if phase != phases.STEP or not others:
-            others = {self._index: beats[self._index]}
-        stuck = "; ".join(f"process {i} ({beat})" for i, beat in others.items())
+        if phase != phases.STEP or not behind:
+            behind = {self._index: others[self._index]}
+        stuck = "; ".join(f"process {i} ({beat})" for i, beat in behind.items())
         self._end("stopped", f"No progress for {waited:.0f} s: {stuck}.")
 
     def _beat(self, ended: str = "", message: str = "") -> None:

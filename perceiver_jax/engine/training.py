@@ -13,7 +13,8 @@ import jax
 from perceiver_jax.cluster import phases, processes
 from perceiver_jax.cluster.life import Life
 from perceiver_jax.cluster.signals import Stopped
-from perceiver_jax.engine import checkpoint, description, evaluation, flops, sharding
+from perceiver_jax.engine import checkpoint, description, flops, sharding
+from perceiver_jax.engine.evaluation import Evaluator
 from perceiver_jax.engine.feed import Feed
 from perceiver_jax.engine.goodput import Goodput
 from perceiver_jax.engine.keeper import Keeper
@@ -66,7 +67,6 @@ def train(
       NonFiniteError: the loss or gradient is not finite.
       Stopped: the run was asked to stop; all its steps are saved.
     """
-    sharding.check_batch_size("batch_size", settings.batch_size, update.accumulate)
     checkpoints = checkpoint.Checkpoints(
         run.workdir, settings.keep_last, settings.keep_best
     )
@@ -93,7 +93,7 @@ def train(
             if is_main:
                 description.write(run.workdir, run.about)
             writer.parameters(jax.eval_shape(make_state).params)
-            evaluator = evaluation.Evaluator(task, update.forward, parallel)
+            evaluator = Evaluator(task, update.forward, parallel, life.progress)
             parts = (evaluator, parallel, checkpoints, writer, window, run)
             keeper = Keeper(*parts, life, goodput)
             if not is_evaluated:

@@ -98,17 +98,3 @@ def test_a_workdir_in_a_bucket_is_refused(handed_on, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="gs:/bucket/run is no folder of this machine"):
         launch.train(small_digits.get_config(), pathlib.Path("gs://bucket/run"))
     assert not handed_on and not list(tmp_path.iterdir())
-
-
-@pytest.mark.usefixtures("tpu_flags")
-def test_step_compiles_for_a_tpu_without_one():
-    config = small_digits.get_config(data__source="tfds", data__dir="/none")
-    told = launch.compile_for(config, "v5e:2x2")
-    assert "v5e:2x2: 4 chips, 16 examples a step, 4 a chip" in told
-    for word in ("GFLOP", "accessed", "temporaries", "compile time"):
-        assert word in told
-
-
-def test_a_batch_that_chips_can_not_share_is_refused():
-    with pytest.raises(ValueError, match="batch_size=18 is not divisible by 4 devices"):
-        launch.compile_for(small_digits.get_config(batch_size=18), "v5e:2x2")
