@@ -30,9 +30,9 @@ def train(
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir={workdir} is a file: name a folder.")
     build.check(config)
-    parallel = sharding.make_parallel(config.compile, config.shard_state)
-    sharding.check_batch_size("batch_size", config.batch_size, config.accumulate)
-    sharding.check_batch_size("eval_batch_size", config.eval_batch_size)
+    parallel = build.make_parallel(config)
+    for field, parts in (("batch_size", config.accumulate), ("eval_batch_size", 1)):
+        sharding.check_batch_size(field, config[field], parts, parallel)
     task = build.make_task(config)
     num_examples = task.train.num_examples
     if config.batch_size > num_examples:
@@ -67,9 +67,13 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     from perceiver_jax.engine import compile_ahead
 
     model = build.make_model(config)
-    parallel = sharding.OverMesh(compile_ahead.tpu_mesh(topology), config.shard_state)
-    chips = parallel.mesh.size
-    sharding.check_batch_size("batch_size", config.batch_size, config.accumulate, chips)
+    mesh = compile_ahead.tpu_mesh(topology)
+    parallel = build.make_parallel(config, mesh.devices.flatten().tolist())
+    if not isinstance(parallel, sharding.OverMesh):
+        raise ValueError("compile='pmap' can't be compiled for elsewhere: use 'jit'.")
+    sharding.check_batch_size(
+        "batch_size", config.batch_size, config.accumulate, parallel
+    )
     # The schedule's length is a constant of the program, which costs the same for any.
     update = build.make_update(config, model, config.steps or 100_000)
     batch = model.batch(config.batch_size)
@@ -79,8 +83,8 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     compiled = step.lower(state, parallel.abstract_batch(batch)).compile()
     seconds = time.monotonic() - start
     return (
-        f"{topology}: {chips} chips, {config.batch_size} examples a step, "
-        f"{config.batch_size // chips} a chip\n"
+        f"{topology}: {mesh.size} chips, {config.batch_size} examples a step, "
+        f"{config.batch_size / mesh.size:g} a chip\n"
         f"{compile_ahead.program_cost(compiled)}\n"
         f"compile time {seconds:.1f} s"
     )

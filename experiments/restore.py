@@ -1,5 +1,6 @@
 """A trained model from its checkpoint, for the programs that use one."""
 
+import logging
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from perceiver_jax.engine import checkpoint, description, sharding, writer
 from perceiver_jax.engine.evaluation import Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Task
+
+logger = logging.getLogger(__name__)
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "A run's folder, or one of its checkpoints."
@@ -59,7 +62,9 @@ class Restored(NamedTuple):
         Raises:
           ValueError: its tokens or classes are not those that were trained on.
         """
-        sharding.check_batch_size("eval_batch_size", self.config.eval_batch_size)
+        sharding.check_batch_size(
+            "eval_batch_size", self.config.eval_batch_size, parallel=self.parallel
+        )
         task = build.make_task(self.config)
         description.check_identity(self.about, task.identity, str(self.folder))
         policy = parse_policy(self.config.precision)
@@ -163,9 +168,21 @@ def restore(
       ValueError: it is the model of another config.
     """
     _check_model(config, variables, folder)
-    parallel = sharding.make_parallel(config.compile)
+    parallel = _make_parallel(config)
     placed = parallel.from_saved(Variables(**variables))
     return Restored(config, parallel, placed, about, folder)
+
+
+def _make_parallel(
+    config: config_dict.ConfigDict,
+) -> sharding.OverMesh | sharding.OverPmap:
+    """Returns where arrays live: as where they were trained, if these devices can."""
+    try:
+        return build.make_parallel(config)
+    except ValueError as error:
+        # A model of a pod is looked at on a laptop; the numbers are the same.
+        logger.warning("%s Now replicated.", error)
+        return sharding.make_parallel(config.compile)
 
 
 def _check_model(

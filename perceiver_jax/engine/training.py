@@ -95,7 +95,9 @@ def train(
         split.
       NonFiniteError: the loss or gradient is not finite.
     """
-    sharding.check_batch_size("batch_size", settings.batch_size, update.accumulate)
+    sharding.check_batch_size(
+        "batch_size", settings.batch_size, update.accumulate, parallel
+    )
     checkpoints = checkpoint.Checkpoints(
         run.workdir, settings.keep_last, settings.keep_best
     )
