@@ -71,16 +71,19 @@ def this_process() -> Process:
 def update_axis(mode: str) -> str | None:
     """Returns the mesh axis that training steps, and BatchNorm, reduce over.
 
-    Gradients are summed once, after the backward pass; the compiler would sum those of
-    shared parameters in every iteration of the scan. Where parameters are split along
-    the batch's own axis (fsdp) the sums must be the compiler's: None.
+    Where parameters are whole, gradients are summed once, after the backward pass; the
+    compiler would sum those of shared parameters in every iteration of the scan. Where
+    parameters are split the sums are the compiler's: None.
     """
-    return None if mode == "fsdp" else AXIS
+    return None if mode in ("fsdp", "tensor") else AXIS
 
 
 def psum(tree: Any, axis_name: str | None) -> Any:
     """Sums over devices; the identity under jit, where sums are global already."""
-    return tree if axis_name is None else jax.lax.psum(tree, axis_name)
+    # Over an axis of one device, XLA fails at sums of what a second axis splits.
+    if axis_name is None or jax.lax.axis_size(axis_name) == 1:
+        return tree
+    return jax.lax.psum(tree, axis_name)
 
 
 def all_gather(tree: Any, axis_name: str | None) -> Any:
@@ -171,21 +174,22 @@ class OverMesh:
                 axis_names={AXIS},  # the compiler sees to the second axis
                 check_vma=False,  # the sums over devices are explicit
             )
+        if self.mode == "replicated":
+            return jax.jit(step, donate_argnums=0)
 
-        def stay_in_place(state, batch):
+        def stay(state, batch):
             state, sums = step(state, batch)
             places = self.state_sharding(state)
             return jax.lax.with_sharding_constraint(state, places), sums
 
-        is_replicated = self.mode == "replicated"
-        return jax.jit(step if is_replicated else stay_in_place, donate_argnums=0)
+        return jax.jit(stay, donate_argnums=0)
 
     def compile_eval(self, function: Callable) -> Callable:
         """Compiles (state, batch) -> arrays that every process gets whole."""
         whole = NamedSharding(self.mesh, PartitionSpec())
 
         def run(state, batch):
-            # The model looks for the axis "inputs" here.
+            # The model asks which axes there are.
             with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
                 return function(state, batch, axis_name=None)
 
