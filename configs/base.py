@@ -16,7 +16,11 @@ def get_config() -> config_dict.ConfigDict:
     config.accumulate = 1  # parts that a batch is processed in, to save memory
 
     config.compile = "jit"  # or "pmap": the same losses
-    config.shard_state = False  # split parameters and optimizer state over devices
+    # "replicated", "fsdp", "tensor" or "inputs": what is split over devices besides the
+    # batch, see docs/pods.md. "tensor" and "inputs" split over so many neighbours
+    # (0: all of a process), and the batch over the rest.
+    config.sharding = "replicated"
+    config.sharding_devices = 0
     config.precision = "params=float32,compute=bfloat16,output=float32"
 
     config.log_every = 100  # all cadences in steps

@@ -4,16 +4,17 @@ import importlib
 import importlib.util
 import pkgutil
 import types
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import jax
 import optax
 from ml_collections import config_dict
 
 import experiments
 from experiments import checks
 from experiments.predicting import Predictor
-from perceiver_jax.engine import flops, training
+from perceiver_jax.engine import flops, sharding, training
 from perceiver_jax.engine import optimizer as optimizers
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Model, Task
@@ -25,7 +26,8 @@ from perceiver_jax.model import parameters
 FREE = (
     "eval_batch_size",
     "compile",
-    "shard_state",
+    "sharding",
+    "sharding_devices",
     "log_every",
     "eval_every",
     "checkpoint_every",
@@ -145,6 +147,23 @@ def make_update(
         schedule=schedule,
         seed=config.seed,
         accumulate=config.accumulate,
+    )
+
+
+def make_parallel(
+    config: config_dict.ConfigDict, devices: Sequence[jax.Device] | None = None
+) -> sharding.OverMesh | sharding.OverPmap:
+    """Returns where a config's arrays live: on all devices, or on these.
+
+    Raises:
+      ValueError: they can't be shared as the config says.
+    """
+    splits = None
+    if config.sharding == "tensor":
+        model = make_model(config)
+        splits = parameters.splits(parameters.describe(model.forward, model.batch(1)))
+    return sharding.make_parallel(
+        config.compile, config.sharding, config.sharding_devices, splits, devices
     )
 
 

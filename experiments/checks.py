@@ -109,6 +109,8 @@ RANGES: Mapping[str, Allowed] = {
     "steps": SIZE,
     "accumulate": COUNT,
     "compile": OneOf(("jit", "pmap")),
+    "sharding": OneOf(("replicated", "fsdp", "tensor", "inputs")),
+    "sharding_devices": SIZE,
     "log_every": COUNT,
     "eval_every": COUNT,
     "checkpoint_every": COUNT,

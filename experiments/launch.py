@@ -80,9 +80,9 @@ class Plan(NamedTuple):
     ) -> "Plan":
         """Builds it, and writes nothing."""
         build.check(config)
-        parallel = sharding.make_parallel(config.compile, config.shard_state)
-        sharding.check_batch_size("batch_size", config.batch_size, config.accumulate)
-        sharding.check_batch_size("eval_batch_size", config.eval_batch_size)
+        parallel = build.make_parallel(config)
+        for field, parts in (("batch_size", config.accumulate), ("eval_batch_size", 1)):
+            sharding.check_batch_size(field, config[field], parts, parallel)
         task = build.make_task(config)
         num_examples = task.train.num_examples
         if config.batch_size > num_examples:

@@ -88,6 +88,7 @@ def make_cross_attention(model: config_dict.ConfigDict) -> attention.CrossAttent
         model.cross_widening,
         dropout_rate=model.dropout,
         exact_gelu=model.gelu == "exact",
+        long_axis="inputs",
     )
 
 
@@ -101,4 +102,5 @@ def make_decoder_attention(model: config_dict.ConfigDict) -> attention.CrossAtte
         model.decoder_query_residual,
         model.dropout,
         model.gelu == "exact",
+        long_axis="queries",
     )

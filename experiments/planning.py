@@ -34,10 +34,12 @@ def compile_step(config: config_dict.ConfigDict, topology: str) -> CompiledStep:
     from perceiver_jax.engine import compile_ahead
 
     model = build.make_model(config)
-    parallel = sharding.OverMesh(compile_ahead.tpu_mesh(topology), config.shard_state)
-    devices = parallel.mesh.size
+    mesh = compile_ahead.tpu_mesh(topology)
+    parallel = build.make_parallel(config, mesh.devices.flatten().tolist())
+    if not isinstance(parallel, sharding.OverMesh):
+        raise ValueError("compile='pmap' can't be compiled for elsewhere: use 'jit'.")
     sharding.check_batch_size(
-        "batch_size", config.batch_size, config.accumulate, devices
+        "batch_size", config.batch_size, config.accumulate, parallel
     )
     # The schedule's length is a constant of the program, which costs the same for any.
     update = build.make_update(config, model, config.steps or 100_000)
@@ -48,7 +50,7 @@ def compile_step(config: config_dict.ConfigDict, topology: str) -> CompiledStep:
     executable = step.lower(state, batch).compile()
     return CompiledStep(
         topology=topology,
-        devices=devices,
+        devices=mesh.size,
         batch_size=config.batch_size,
         flops=flops.count_flops(step, state, batch),
         executable=executable,
@@ -68,7 +70,7 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
     return "\n".join(
         [
             f"{topology}: {step.devices} chips, {step.batch_size} examples a step, "
-            f"{step.batch_size // step.devices} a chip",
+            f"{step.batch_size / step.devices:g} a chip",
             str(compile_ahead.program_cost(step.executable)),
             *(f"{t.bytes / 1e9:,.3f} GB in {t.times} {k}" for k, t in traffic.items()),
             f"compile time {step.seconds:.1f} s",

@@ -1,12 +1,14 @@
 """A trained model from its checkpoint, for the programs that use one."""
 
+import logging
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
-from absl import app, flags, logging
+from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_dict, config_flags
 
 from experiments import build, program
@@ -14,6 +16,8 @@ from perceiver_jax.engine import checkpoint, description, sharding, writer
 from perceiver_jax.engine.evaluation import Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Task
+
+logger = logging.getLogger(__name__)
 
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "A run's folder, or one of its checkpoints."
@@ -59,7 +63,9 @@ class Restored(NamedTuple):
         Raises:
           ValueError: its tokens or classes are not those that were trained on.
         """
-        sharding.check_batch_size("eval_batch_size", self.config.eval_batch_size)
+        sharding.check_batch_size(
+            "eval_batch_size", self.config.eval_batch_size, parallel=self.parallel
+        )
         task = build.make_task(self.config)
         description.check_identity(self.about, task.identity, str(self.folder))
         policy = parse_policy(self.config.precision)
@@ -139,11 +145,11 @@ def parse_flags(
     config = load_config() if flags.FLAGS.is_parsed() else None
     if config is None:
         return (flags.FLAGS(argv) if asks_help else rest), None
-    verbosity = logging.get_verbosity()  # a flag too, which program.run has set
+    verbosity = absl_logging.get_verbosity()  # a flag too, which program.run has set
     flags.FLAGS.unparse_flags()  # or repeated flags would have all values twice
     holder = config_flags.DEFINE_config_dict("config", config, sys_argv=list(argv))
     rest = flags.FLAGS(argv)
-    logging.set_verbosity(verbosity)
+    absl_logging.set_verbosity(verbosity)
     return rest, holder.value
 
 
@@ -166,9 +172,21 @@ def restore(
       ValueError: it is the model of another config.
     """
     _check_model(config, variables, folder)
-    parallel = sharding.make_parallel(config.compile)
+    parallel = _make_parallel(config)
     placed = parallel.from_saved(Variables(**variables))
     return Restored(config, parallel, placed, about, folder)
+
+
+def _make_parallel(
+    config: config_dict.ConfigDict,
+) -> sharding.OverMesh | sharding.OverPmap:
+    """Returns where arrays live: as where they were trained, if these devices can."""
+    try:
+        return build.make_parallel(config)
+    except ValueError as error:
+        # A model of a pod is looked at on a laptop; the numbers are the same.
+        logger.warning("%s Now replicated.", error)
+        return sharding.make_parallel(config.compile)
 
 
 def _check_model(

@@ -24,7 +24,15 @@ BORROWED = {"glue": ["experiments.masked_lm"]}
 # The parts of a model, each of which may import those before it.
 PARTS = [
     f"perceiver_jax.model.{name}"
-    for name in ("parameters", "chunks", "stack", "kernel", "attention", "position")
+    for name in (
+        "parameters",
+        "chunks",
+        "spread",
+        "stack",
+        "kernel",
+        "attention",
+        "position",
+    )
 ]
 
 # (files, what they may not import, except)

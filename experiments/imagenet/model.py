@@ -28,7 +28,7 @@ def make_model(config: config_dict.ConfigDict) -> Model:
     data = config.data
     return Model(
         forward=Forward(
-            config.model, data.num_classes, sharding.update_axis(config.shard_state)
+            config.model, data.num_classes, sharding.update_axis(config.sharding)
         ),
         example={
             "images": jax.ShapeDtypeStruct((*data.image_size, 3), np.float32),

@@ -30,7 +30,7 @@ def make_model(config: config_dict.ConfigDict) -> Model:
         )
     tile = tuple(model.image_size)
     return Model(
-        forward=Forward(model, sharding.update_axis(config.shard_state)),
+        forward=Forward(model, sharding.update_axis(config.sharding)),
         example={
             "frames": jax.ShapeDtypeStruct((2, *tile, 3), np.float32),
             "flow": jax.ShapeDtypeStruct((*tile, 2), np.float32),

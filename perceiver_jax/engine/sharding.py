@@ -1,14 +1,22 @@
-"""Where arrays live and how programs are compiled: one mesh axis, "data".
+"""Where arrays live and how programs are compiled, over a mesh of devices.
+
+The batch is always split along the mesh axis "data". What else is, a word says:
+
+replicated  nothing
+fsdp        parameters and the optimizer's state, along "data" too
+tensor      the matrices of the latent Transformer, along a second axis, "model"
+inputs      long inputs and many queries, along a second axis, "inputs"
 
 `OverMesh` (jit, the default) and `OverPmap` do the same for the engine: place a state
 and a batch, compile a program, bring a state back. With axis_name="data" a program sees
-one device's shard and sums explicitly; with None it sees global arrays and the compiler
-inserts the sums.
+the batch of one place along "data", and sums explicitly; with None it sees the global
+batch and the compiler inserts the sums.
 """
 
+import collections
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import jax
@@ -17,15 +25,35 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 AXIS = "data"
+SECOND_AXES = {"tensor": "model", "inputs": "inputs"}  # of the mesh, by mode
+MODES = ("replicated", "fsdp", *SECOND_AXES)
 WORTH_SHARDING = 2**16  # smaller arrays cost more to gather than they save
 
+# Of every parameter {module: {name: ...}}, the axis that "tensor" splits it along, from
+# the end, and how many pieces there are to share out: heads, or hidden channels.
+Splits = Mapping[str, Mapping[str, tuple[int, int] | None]]
 
-def make_mesh(devices=None) -> jax.sharding.Mesh:
-    """Returns a mesh of all visible devices (or `devices`) with the axis "data"."""
+
+def make_mesh(
+    devices: Sequence[jax.Device] | None = None,
+    second_axis: str | None = None,
+    length: int = 1,
+) -> jax.sharding.Mesh:
+    """Returns a mesh of all visible devices (or `devices`) with the axis "data".
+
+    Args:
+      devices: those to use, in any order.
+      second_axis: name of an axis of neighbours, besides "data".
+      length: of the second axis.
+    """
     devices = jax.devices() if devices is None else devices
+    # By process, so that each loads the rows of its own places along "data".
+    devices = sorted(devices, key=lambda device: (device.process_index, device.id))
+    names = (AXIS,) if second_axis is None else (AXIS, second_axis)
+    shape = (-1,) if second_axis is None else (-1, length)
     # Explicit axes, the default of jax.make_mesh, break Haiku's sharded parameters.
-    types = (jax.sharding.AxisType.Auto,)
-    return jax.sharding.Mesh(np.asarray(devices).reshape(-1), (AXIS,), axis_types=types)
+    types = (jax.sharding.AxisType.Auto,) * len(names)
+    return jax.sharding.Mesh(np.asarray(devices).reshape(shape), names, types)
 
 
 class Process(TypedDict):
@@ -40,19 +68,22 @@ def this_process() -> Process:
     return Process(process_index=jax.process_index(), process_count=jax.process_count())
 
 
-def update_axis(shard_state: bool) -> str | None:
+def update_axis(mode: str) -> str | None:
     """Returns the mesh axis that training steps, and BatchNorm, reduce over.
 
-    Replicated state: gradients are summed once, after the backward pass; the compiler
-    would sum shared parameters in every iteration of the scan. Sharded state needs the
-    compiler's sums: None.
+    Where parameters are whole, gradients are summed once, after the backward pass; the
+    compiler would sum those of shared parameters in every iteration of the scan. Where
+    parameters are split the sums are the compiler's: None.
     """
-    return None if shard_state else AXIS
+    return None if mode in ("fsdp", "tensor") else AXIS
 
 
 def psum(tree: Any, axis_name: str | None) -> Any:
     """Sums over devices; the identity under jit, where sums are global already."""
-    return tree if axis_name is None else jax.lax.psum(tree, axis_name)
+    # Over an axis of one device, XLA fails at sums of what a second axis splits.
+    if axis_name is None or jax.lax.axis_size(axis_name) == 1:
+        return tree
+    return jax.lax.psum(tree, axis_name)
 
 
 def all_gather(tree: Any, axis_name: str | None) -> Any:
@@ -64,28 +95,45 @@ def all_gather(tree: Any, axis_name: str | None) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class OverMesh:
-    """jit over a mesh: the batch is split, parameters are replicated or split too."""
+    """jit over a mesh: the batch is split, and what the mode says.
+
+    Attributes:
+      mesh: of `make_mesh`.
+      mode: one of MODES.
+      splits: of the parameters; "tensor" needs it.
+    """
 
     mesh: jax.sharding.Mesh
-    shard_state: bool = False  # split large parameters and optimizer state
+    mode: str = "replicated"
+    splits: Splits = dataclasses.field(default_factory=dict)
+
+    @property
+    def batch_parts(self) -> int:
+        """How many parts a global batch is split into."""
+        return self.mesh.shape[AXIS]
 
     def describe(self) -> str:
         """Says how it spreads, for people."""
         axes = ", ".join(f"{name} {size}" for name, size in self.mesh.shape.items())
-        split = "split over them" if self.shard_state else "whole on each device"
-        return f"{axes}; parameters and optimizer state {split}"
+        return f"{axes}; {self.mode}"
 
     def state_sharding(self, abstract_state: Any) -> Any:
-        """Returns the sharding of each array of a state."""
-        return jax.tree.map(self._array_sharding, abstract_state)
+        """Returns the sharding of each array of a state, or of its variables."""
+        return jax.tree_util.tree_map_with_path(self._array_sharding, abstract_state)
 
-    def _array_sharding(self, x) -> NamedSharding:
+    def _array_sharding(self, path, x) -> NamedSharding:
         spec: list[str | None] = [None] * x.ndim
-        if self.shard_state and x.size >= WORTH_SHARDING:
+        if self.mode == "fsdp" and x.size >= WORTH_SHARDING:
             # The largest axis that divides evenly; replicated where there is none.
             axes = [a for a in range(x.ndim) if x.shape[a] % self.mesh.size == 0]
             if axes:
                 spec[max(axes, key=lambda a: x.shape[a])] = AXIS
+        if self.mode == "tensor":
+            # The path of a moment of the optimizer ends with that of its parameter.
+            module, name = (getattr(k, "key", "") for k in (None, None, *path)[-2:])
+            split = self.splits.get(module, {}).get(name)
+            if split is not None:
+                spec[split[0]] = SECOND_AXES[self.mode]
         return NamedSharding(self.mesh, PartitionSpec(*spec))
 
     def initialize(self, init: Callable[[], Any]) -> Any:
@@ -119,22 +167,38 @@ class OverMesh:
 
     def compile_update(self, update: Callable) -> jax.stages.Wrapped:
         """Compiles (state, batch) -> (state, sums); the state's memory is reused."""
-        step = functools.partial(update, axis_name=update_axis(self.shard_state))
-        if not self.shard_state:
+        axis_name = update_axis(self.mode)
+        step = functools.partial(update, axis_name=axis_name)
+        if axis_name is not None:
             whole, split = PartitionSpec(), PartitionSpec(AXIS)
             step = jax.shard_map(
                 step,
                 mesh=self.mesh,
                 in_specs=(whole, split),
                 out_specs=whole,
+                axis_names={AXIS},  # the compiler sees to the second axis
                 check_vma=False,  # the sums over devices are explicit
             )
-        return jax.jit(step, donate_argnums=0)
+        if self.mode == "replicated":
+            return jax.jit(step, donate_argnums=0)
+
+        def stay(state, batch):
+            state, sums = step(state, batch)
+            places = self.state_sharding(state)
+            return jax.lax.with_sharding_constraint(state, places), sums
+
+        return jax.jit(stay, donate_argnums=0)
 
     def compile_eval(self, function: Callable) -> Callable:
         """Compiles (state, batch) -> arrays that every process gets whole."""
         whole = NamedSharding(self.mesh, PartitionSpec())
-        return jax.jit(functools.partial(function, axis_name=None), out_shardings=whole)
+
+        def run(state, batch):
+            # The model asks which axes there are.
+            with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
+                return function(state, batch, axis_name=None)
+
+        return jax.jit(run, out_shardings=whole)
 
     def to_save(self, state: Any) -> Any:
         """Returns the state as checkpoints hold it."""
@@ -152,7 +216,12 @@ class OverPmap:
 
     def describe(self) -> str:
         """Says how it spreads, for people."""
-        return f"pmap over {jax.device_count()}; a whole state on each device"
+        return f"data {jax.device_count()}; replicated by pmap"
+
+    @property
+    def batch_parts(self) -> int:
+        """How many parts a global batch is split into."""
+        return jax.device_count()
 
     def initialize(self, init: Callable[[], Any]) -> Any:
         """Runs `init` once per process and replicates the result."""
@@ -207,26 +276,71 @@ class OverPmap:
         return jax.tree.map(replicate, state)
 
 
-def make_parallel(compile_with: str, shard_state: bool = False) -> OverMesh | OverPmap:
-    """Returns how to compile: "jit" or "pmap", over all visible devices.
+def make_parallel(
+    compile_with: str,
+    mode: str = "replicated",
+    second_axis_devices: int = 0,
+    splits: Splits | None = None,
+    devices: Sequence[jax.Device] | None = None,
+) -> OverMesh | OverPmap:
+    """Returns how to compile, and where arrays live.
+
+    Args:
+      compile_with: "jit" or "pmap".
+      mode: one of MODES.
+      second_axis_devices: of "tensor" and "inputs": devices that the model, or the
+        inputs, are split over; 0 for all of a process. They must be of one process,
+        which then has the whole of every example that it loads.
+      splits: of the parameters; "tensor" needs it.
+      devices: those to use; by default all.
 
     Raises:
-      ValueError: another word, or pmap with a sharded state.
+      ValueError: another word, or devices that this can't be done with.
     """
-    if compile_with == "jit":
-        return OverMesh(make_mesh(), shard_state)
+    if compile_with not in ("jit", "pmap"):
+        raise ValueError(f"compile='{compile_with}' is unknown: use 'jit' or 'pmap'.")
+    if mode not in MODES:
+        raise ValueError(f"sharding='{mode}' is unknown: use {', '.join(MODES)}.")
     if compile_with == "pmap":
-        if shard_state:
-            raise ValueError("shard_state=True needs compile='jit': pmap replicates.")
+        if mode != "replicated":
+            raise ValueError(f"sharding='{mode}' needs compile='jit': pmap replicates.")
         return OverPmap()
-    raise ValueError(f"compile='{compile_with}' is unknown: use 'jit' or 'pmap'.")
+    if mode not in SECOND_AXES:
+        if second_axis_devices:
+            raise ValueError(
+                f"sharding_devices={second_axis_devices} says nothing with sharding="
+                f"'{mode}': it is for {' and '.join(SECOND_AXES)}. Leave it 0."
+            )
+        return OverMesh(make_mesh(devices), mode)
+    devices = jax.devices() if devices is None else devices
+    of_process = collections.Counter(device.process_index for device in devices)
+    length = second_axis_devices or min(of_process.values())
+    if any(count % length for count in of_process.values()):
+        raise ValueError(
+            f"sharding_devices={length} must divide the {min(of_process.values())} "
+            "devices of a process: what is split in this way stays within one."
+        )
+    for module, of_it in (splits or {}).items() if mode == "tensor" else ():
+        for name, split in of_it.items():
+            if split is not None and split[1] % length:
+                raise ValueError(
+                    f"{module}/{name} has {split[1]} heads or channels, which "
+                    f"sharding_devices={length} can't share: choose a divisor."
+                )
+    return OverMesh(make_mesh(devices, SECOND_AXES[mode], length), mode, splits or {})
 
 
 def check_batch_size(
-    name: str, batch_size: int, accumulate: int = 1, devices: int | None = None
+    name: str,
+    batch_size: int,
+    accumulate: int = 1,
+    parallel: OverMesh | OverPmap | None = None,
 ) -> None:
-    """Raises ValueError unless a global batch splits evenly over `devices`, or all."""
-    devices = devices or jax.device_count()
+    """Raises ValueError unless a global batch splits evenly over the devices.
+
+    Those are all that there are, or those of `parallel`, along "data".
+    """
+    devices = parallel.batch_parts if parallel else jax.device_count()
     parts = devices * accumulate
     if batch_size < 1:
         raise ValueError(f"{name}={batch_size} must be 1 or more.")

@@ -11,7 +11,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from perceiver_jax.model import kernel, parameters
+from perceiver_jax.model import kernel, parameters, spread
 
 
 @dataclasses.dataclass
@@ -20,15 +20,17 @@ class Projection(hk.Module):
 
     channels: int
     zeros: bool = False  # start from zeros, else variance scaling (fan-in); bias 0
+    split: parameters.Split | None = None  # of w; where it is by channels, of b too
     name: str | None = None
 
     def parameters(self, in_channels: int) -> tuple[jax.Array, jax.Array]:
         """Returns w [in_channels, channels] and b [channels]."""
         w_init = jnp.zeros if self.zeros else hk.initializers.VarianceScaling(1.0)
-        w = hk.get_parameter(
-            "w", [in_channels, self.channels], init=parameters.matrix(w_init)
-        )
-        b = hk.get_parameter("b", [self.channels], init=parameters.bias(jnp.zeros))
+        w_start = parameters.matrix(w_init, self.split)
+        w = hk.get_parameter("w", [in_channels, self.channels], init=w_start)
+        by_channels = self.split is not None and self.split.axis == -1
+        b_start = parameters.bias(jnp.zeros, self.split if by_channels else None)
+        b = hk.get_parameter("b", [self.channels], init=b_start)
         return w, b
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
@@ -58,6 +60,8 @@ class MultiHeadAttention(hk.Module):
     qk_channels: int  # over all heads
     v_channels: int  # over all heads
     output_channels: int
+    split_heads: bool = False  # devices may share the heads (tensor parallelism)
+    long_axis: spread.LongAxis = None  # devices may share the long axis
     name: str | None = None
 
     def __post_init__(self):
@@ -89,21 +93,22 @@ class MultiHeadAttention(hk.Module):
           [B, N, output_channels].
         """
         q, k = self._queries_and_keys(query, inputs)
-        project = Projection(self.v_channels, name="value")
+        project = self._projection(self.v_channels, "value")
         if self._project_after(q, inputs, self.v_channels):
             w, b = map(self._split_heads, project.parameters(inputs.shape[-1]))
-            mixed = kernel.attend(q, k, inputs[:, :, None], input_mask)
+            value = inputs[:, :, None]
+            mixed = kernel.attend(q, k, value, input_mask, self.long_axis)
             mixed = jnp.einsum("bnhc,che->bnhe", mixed, w) + b
         else:
             value = self._split_heads(project(inputs))
-            mixed = kernel.attend(q, k, value, input_mask)
+            mixed = kernel.attend(q, k, value, input_mask, self.long_axis)
         if input_mask is not None:
             # Rows without keys are to be zero, but have got the value's bias by now.
             mixed = jnp.where(input_mask.any(-1)[:, None, None, None], mixed, 0)
         if query_mask is not None:
             mixed = jnp.where(query_mask[:, :, None, None], mixed, 0)
         mixed = mixed.reshape(*mixed.shape[:2], self.v_channels)
-        return Projection(self.output_channels, name="output")(mixed)
+        return self._projection(self.output_channels, "output", heads_axis=-2)(mixed)
 
     @hk.name_like("__call__")
     def weights(
@@ -118,14 +123,22 @@ class MultiHeadAttention(hk.Module):
 
     @hk.name_like("__call__")
     def _queries_and_keys(self, query, inputs):
-        q = self._split_heads(Projection(self.qk_channels, name="query")(query))
+        q = self._split_heads(self._projection(self.qk_channels, "query")(query))
         q = q * q.shape[-1] ** -0.5
-        project = Projection(self.qk_channels, name="key")
+        project = self._projection(self.qk_channels, "key")
         if self._project_after(q, inputs, self.qk_channels):
             # The key bias adds the same to all scores of a query: softmax ignores it.
             w, _ = map(self._split_heads, project.parameters(inputs.shape[-1]))
             return jnp.einsum("bnhd,chd->bnhc", q, w), inputs[:, :, None]
         return q, self._split_heads(project(inputs))
+
+    @hk.name_like("__call__")
+    def _projection(self, channels, name, heads_axis=-1):
+        """Makes a linear map whose matrix has the heads along an axis."""
+        heads = parameters.Split(heads_axis, self.num_heads)
+        return Projection(
+            channels, split=heads if self.split_heads else None, name=name
+        )
 
     def _split_heads(self, x):
         return x.reshape(*x.shape[:-1], self.num_heads, -1)
@@ -156,19 +169,28 @@ class Mlp(hk.Module):
 
     widening_factor: int = 1
     exact_gelu: bool = False  # else its tanh approximation, as in both papers' code
+    split_hidden: bool = False  # devices may share the hidden channels
     name: str | None = None
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Maps [..., channels] to the same shape."""
         channels = inputs.shape[-1]
-        hidden = Projection(self.widening_factor * channels, name="hidden")(inputs)
+        width = self.widening_factor * channels
+        columns = parameters.Split(-1, width) if self.split_hidden else None
+        rows = parameters.Split(-2, width) if self.split_hidden else None
+        hidden = Projection(width, split=columns, name="hidden")(inputs)
         hidden = jax.nn.gelu(hidden, approximate=not self.exact_gelu)
-        return Projection(channels, name="output")(hidden)
+        return Projection(channels, split=rows, name="output")(hidden)
 
 
 @dataclasses.dataclass
 class SelfAttention(hk.Module):
-    """Pre-norm self-attention and MLP, each with its residual."""
+    """Pre-norm self-attention and MLP, each with its residual.
+
+    Devices may share its heads and its hidden channels: each then has the columns of
+    the query, key, value and hidden matrices, and the rows of the output matrices,
+    that belong to its share, and outputs are summed (tensor parallelism).
+    """
 
     num_heads: int = 8
     qk_channels: int | None = None  # default: the input's channels
@@ -193,11 +215,12 @@ class SelfAttention(hk.Module):
             qk_channels,
             self.v_channels or qk_channels,
             channels,
+            split_heads=True,
             name="attention",
         )
         normed = LayerNorm(name="attention_norm")(inputs)
         x = inputs + _dropout(rate, attention(normed, normed, input_mask, input_mask))
-        mlp = Mlp(self.widening_factor, self.exact_gelu, name="mlp")
+        mlp = Mlp(self.widening_factor, self.exact_gelu, True, name="mlp")
         return x + _dropout(rate, mlp(LayerNorm(name="mlp_norm")(x)))
 
 
@@ -212,6 +235,7 @@ class CrossAttention(hk.Module):
     query_residual: bool = True  # off where queries are made of input features
     dropout_rate: float = 0.0  # on both residual branches
     exact_gelu: bool = False  # see Mlp
+    long_axis: spread.LongAxis = None  # devices may share the long axis
     name: str | None = None
 
     def __call__(
@@ -235,12 +259,18 @@ class CrossAttention(hk.Module):
           [B, N, D].
         """
         rate = self.dropout_rate if is_training else 0.0
+        num_queries = query.shape[1]
+        if self.long_axis == "inputs":
+            inputs, input_mask = spread.place(inputs, input_mask)
+        if self.long_axis == "queries":
+            query, query_mask = spread.place(query, query_mask)
         qk_channels = self.qk_channels or inputs.shape[-1]
         attention = MultiHeadAttention(
             self.num_heads,
             qk_channels,
             self.v_channels or qk_channels,
             query.shape[-1],
+            long_axis=self.long_axis,
             name="attention",
         )
         attended = attention(
@@ -253,7 +283,8 @@ class CrossAttention(hk.Module):
         if self.query_residual:
             x = query + x
         mlp = Mlp(self.widening_factor, self.exact_gelu, name="mlp")
-        return x + _dropout(rate, mlp(LayerNorm(name="mlp_norm")(x)))
+        x = x + _dropout(rate, mlp(LayerNorm(name="mlp_norm")(x)))
+        return x[:, :num_queries]  # without what was padded for the devices
 
 
 # Layers are made where they are used, so that their names tell where they sit.

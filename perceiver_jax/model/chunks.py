@@ -38,7 +38,11 @@ def join(parts: jax.Array, length: int) -> jax.Array:
 
 
 def map_chunks(
-    function: Callable[[Any], jax.Array], arrays: Any, count: int, loop: Callable
+    function: Callable[[Any], jax.Array],
+    arrays: Any,
+    count: int,
+    loop: Callable,
+    parts: int = 1,
 ) -> jax.Array:
     """Applies a function to one chunk after the other.
 
@@ -47,25 +51,34 @@ def map_chunks(
       arrays: a tree of arrays [B or 1, length, ...].
       count: how many chunks.
       loop: jax.lax.map, or hk.map for a function with modules.
+      parts: of the axis, each on a device of its own; a chunk then has a piece of
+        every part, so that all devices work on each.
 
     Returns:
       [B, length, channels].
     """
     leaves, structure = jax.tree.flatten(arrays)
     length = leaves[0].shape[1]
-    chunk = -(-length // count)
+    piece = -(-length // (count * parts))
 
-    # The loop carries batch and chunk as one axis: XLA copies an array that has an
-    # axis of length 1 (the batch's, often) beside another before it loops over it.
+    # The loop carries part, batch and piece as one axis: XLA copies an array that has
+    # an axis of length 1 (the batch's, often) beside another before it loops over it.
     def split(x):
-        x = pad(x, count)
-        x = jnp.moveaxis(x.reshape(x.shape[0], count, chunk, *x.shape[2:]), 1, 0)
-        return x.reshape(count, -1, *x.shape[3:])
+        x = pad(x, count * parts)
+        x = x.reshape(x.shape[0], parts, count, piece, *x.shape[2:])
+        x = jnp.moveaxis(x, (2, 1), (0, 1))
+        return x.reshape(count, -1, *x.shape[4:])
 
-    def visit(parts):
-        parts = [x.reshape(-1, chunk, *x.shape[1:]) for x in parts]
-        outputs = function(structure.unflatten(parts))
-        return outputs.reshape(-1, outputs.shape[-1])
+    def visit(pieces):
+        def chunk(x):
+            x = jnp.moveaxis(x.reshape(parts, -1, piece, *x.shape[1:]), 0, 1)
+            return x.reshape(x.shape[0], -1, *x.shape[3:])
+
+        outputs = function(structure.unflatten([chunk(x) for x in pieces]))
+        outputs = outputs.reshape(-1, parts, piece, outputs.shape[-1])
+        return jnp.moveaxis(outputs, 1, 0).reshape(-1, outputs.shape[-1])
 
     outputs = loop(visit, [split(x) for x in leaves])
-    return join(outputs.reshape(count, -1, chunk, outputs.shape[-1]), length)
+    outputs = outputs.reshape(count, parts, -1, piece, outputs.shape[-1])
+    outputs = jnp.moveaxis(outputs, (2, 1, 0), (0, 1, 2))
+    return outputs.reshape(outputs.shape[0], -1, outputs.shape[-1])[:, :length]

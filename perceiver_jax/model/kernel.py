@@ -2,13 +2,19 @@
 
 Keys are visited in chunks with an online softmax, forward and backward; short inputs
 are one chunk. This is the one place that decides how attention is computed.
+
+Where devices share the keys, each visits its own, and what they found is merged: the
+largest score, the sum and the mixed values of each row. What they tell each other does
+not grow with the number of keys.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from perceiver_jax.model import chunks, stack
+from perceiver_jax.model import chunks, spread, stack
 
 # Keys in a chunk, at most, where there are twice as many or more: on a CPU, chunks are
 # then both faster and smaller than one dense product, which wins for fewer keys.
@@ -22,12 +28,13 @@ MAX_SCORES = 2**25
 _LOWEST = -1e30  # score of a masked key; finite, as -inf minus -inf is no number
 
 
-@jax.custom_vjp
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def attend(
     query: jax.Array,
     key: jax.Array,
     value: jax.Array,
     key_mask: jax.Array | None = None,
+    long_axis: spread.LongAxis = None,
 ) -> jax.Array:
     """Softmax attention, in float32 inside whatever the inputs' type.
 
@@ -40,11 +47,12 @@ def attend(
       key: [B, M, heads or 1, d].
       value: [B, M, heads or 1, e].
       key_mask: [B, M], true where a key may be attended to.
+      long_axis: which axis devices share, where they do and its length divides.
 
     Returns:
       [B, N, heads, e]. Rows with no key left are zero.
     """
-    return _attend_forward(query, key, value, key_mask)[0]
+    return _attend_forward(query, key, value, key_mask, long_axis)[0]
 
 
 def attention_weights(
@@ -57,8 +65,38 @@ def attention_weights(
     return weights
 
 
-def _attend_forward(query, key, value, key_mask):
-    """Online softmax: one pass over the chunks of keys."""
+def _attend_forward(query, key, value, key_mask, long_axis):
+    long_axis = _shared_axis(long_axis, query, key)
+    forward = _over_devices(
+        _forward, long_axis, ("query", *_KEYS), results=("query", "total")
+    )
+    outputs, log_total = forward(query, key, value, key_mask)
+    # Where a layer is recomputed in the backward pass, these two are kept (stack.py).
+    outputs = checkpoint_name(outputs, stack.KEPT)
+    log_total = checkpoint_name(log_total, stack.KEPT)
+    return outputs, (query, key, value, key_mask, outputs, log_total)
+
+
+def _attend_backward(long_axis, saved, grad):
+    long_axis = _shared_axis(long_axis, *saved[:2])
+    backward = _over_devices(
+        _backward,
+        long_axis,
+        ("query", *_KEYS, "query", "total", "query"),
+        results=("query", "key", "key"),
+    )
+    return *backward(*saved, grad), None
+
+
+attend.defvjp(_attend_forward, _attend_backward)
+
+
+def _forward(query, key, value, key_mask, long_axis):
+    """Online softmax: one pass over the chunks of keys.
+
+    Returns:
+      The outputs, and the logarithm of each row's sum [B, heads, N].
+    """
 
     def visit(carry, chunk):
         largest, total, mixed = carry
@@ -87,16 +125,25 @@ def _attend_forward(query, key, value, key_mask):
     count = _num_chunks(query, key)
     keys = (key, value, key_mask)
     (largest, total, mixed), _ = _visit_chunks(visit, start, keys, count)
+    if long_axis == "inputs":
+        largest, total, mixed = _merge(largest, total, mixed)
     total = jnp.where(total > 0, total, 1.0)  # rows without keys stay zero
     outputs = (mixed / _as_column(total)).astype(value.dtype)
-    # Where a layer is recomputed in the backward pass, these two are kept (stack.py).
-    outputs = checkpoint_name(outputs, stack.KEPT)
-    log_total = checkpoint_name(largest + jnp.log(total), stack.KEPT)
-    return outputs, (query, key, value, key_mask, outputs, log_total)
+    return outputs, largest + jnp.log(total)
 
 
-def _attend_backward(saved, grad):
-    query, key, value, key_mask, outputs, log_total = saved
+def _merge(largest, total, mixed):
+    """Joins what the devices found, each among its own keys."""
+    new_largest = jax.lax.pmax(largest, spread.AXIS)
+    shrink = jnp.exp(largest - new_largest)
+    total, mixed = jax.lax.psum(
+        (total * shrink, mixed * _as_column(shrink)), spread.AXIS
+    )
+    return new_largest, total, mixed
+
+
+def _backward(query, key, value, key_mask, outputs, log_total, grad, long_axis):
+    """Returns the gradients of query, key and value."""
     # Rows without keys have weights exp(_LOWEST - _LOWEST / 2) = 0 here as well.
     mean = jnp.einsum("bnhe,bnhe->bhn", *map(_float32, (grad, outputs)))[..., None]
 
@@ -129,10 +176,40 @@ def _attend_backward(saved, grad):
     keys = (key, value, key_mask)
     query_grad, key_value_grads = _visit_chunks(visit, start, keys, count)
     key_grad, value_grad = (chunks.join(x, key.shape[1]) for x in key_value_grads)
-    return query_grad.astype(query.dtype), key_grad, value_grad, None
+    if long_axis == "inputs":
+        query_grad = jax.lax.psum(query_grad, spread.AXIS)
+    if long_axis == "queries":
+        sums = jax.lax.psum((_float32(key_grad), _float32(value_grad)), spread.AXIS)
+        key_grad, value_grad = sums[0].astype(key.dtype), sums[1].astype(value.dtype)
+    return query_grad.astype(query.dtype), key_grad, value_grad
 
 
-attend.defvjp(_attend_forward, _attend_backward)
+def _shared_axis(long_axis, query, key):
+    """Returns long_axis where devices share it, else None."""
+    length = {"inputs": key.shape[1], "queries": query.shape[1]}.get(long_axis, 1)
+    parts = spread.num_parts(length)
+    return long_axis if parts > 1 and length % parts == 0 else None
+
+
+_KEYS = ("key", "key", "key")  # key, value and key_mask
+
+# Where the long axis is in queries and outputs [B, N, ...], totals [B, heads, N] and
+# keys [B, M, ...].
+_PLACES: dict[str, dict[str, int | None]] = {
+    "inputs": {"query": None, "total": None, "key": 1},
+    "queries": {"query": 1, "total": 2, "key": None},
+}
+
+
+def _over_devices(function, long_axis, arguments, results):
+    """Returns `function`, run by every device on its parts where they share an axis."""
+    function = functools.partial(function, long_axis=long_axis)
+    if long_axis is None:
+        return function
+    axes = _PLACES[long_axis]
+    return spread.over_devices(
+        function, [axes[name] for name in arguments], [axes[name] for name in results]
+    )
 
 
 def _scores(query, key, key_mask):

@@ -24,26 +24,34 @@ class Kind(enum.Enum):
     TABLE = "learned rows: latents, queries, positions, embeddings"
 
 
+class Split(NamedTuple):
+    """How devices may share a parameter (tensor parallelism): along one axis."""
+
+    axis: int  # from the end, as stacks add axes at the front
+    pieces: int  # what is shared out whole: heads, or hidden channels
+
+
 @dataclasses.dataclass(frozen=True)
 class Start:
     """An initialiser that says what kind of parameter it starts."""
 
     kind: Kind
     init: hk.initializers.Initializer
+    split: Split | None = None  # None: every device has it whole
 
     def __call__(self, shape: Any, dtype: Any) -> jax.Array:
         """Returns the first value, of this shape and type."""
         return self.init(shape, dtype)
 
 
-def matrix(init: hk.initializers.Initializer) -> Start:
+def matrix(init: hk.initializers.Initializer, split: Split | None = None) -> Start:
     """The start of a linear map or a convolution."""
-    return Start(Kind.MATRIX, init)
+    return Start(Kind.MATRIX, init, split)
 
 
-def bias(init: hk.initializers.Initializer) -> Start:
+def bias(init: hk.initializers.Initializer, split: Split | None = None) -> Start:
     """The start of a bias."""
-    return Start(Kind.BIAS, init)
+    return Start(Kind.BIAS, init, split)
 
 
 def norm(init: hk.initializers.Initializer) -> Start:
@@ -61,6 +69,7 @@ class Parameter(NamedTuple):
 
     kind: Kind
     layer_axes: int  # how many leading axes count layers: those that stacks added
+    split: Split | None = None
 
 
 Parameters = Mapping[str, Mapping[str, Parameter]]  # {module: {name: ...}}, as Haiku's
@@ -76,7 +85,7 @@ def describe(forward: Callable[[Any, bool], Any], batch: Any) -> Parameters:
     Raises:
       ValueError: a parameter was made without saying what it is.
     """
-    made: dict[str, tuple[Kind, int]] = {}  # "module/name" to kind, axes of one layer
+    made: dict[str, tuple[Start, int]] = {}  # "module/name" to start, axes of a layer
 
     def note(next_creator, shape, dtype, init, context):
         name = f"{context.lifted_prefix_name or ''}{context.full_name}"
@@ -86,7 +95,7 @@ def describe(forward: Callable[[Any, bool], Any], batch: Any) -> Parameters:
                 f"What is {name}? Make it with init=parameters.matrix(...), bias(...), "
                 "norm(...) or table(...) of perceiver_jax/model/parameters.py."
             )
-        made[name] = start.kind, len(context.original_shape)
+        made[name] = start, len(context.original_shape)
         return next_creator(shape, dtype, init)
 
     def noted(batch):
@@ -97,8 +106,8 @@ def describe(forward: Callable[[Any, bool], Any], batch: Any) -> Parameters:
     shapes, _ = jax.eval_shape(init, jax.random.key(0), batch)
 
     def parameter(name, shape):
-        kind, axes = made[name]
-        return Parameter(kind, len(shape) - axes)
+        start, axes = made[name]
+        return Parameter(start.kind, len(shape) - axes, start.split)
 
     return {
         module: {n: parameter(f"{module}/{n}", x.shape) for n, x in arrays.items()}
@@ -122,5 +131,13 @@ def layer_axes(described: Parameters) -> dict[str, dict[str, int]]:
     """Returns how many leading axes of each parameter count layers."""
     return {
         module: {name: parameter.layer_axes for name, parameter in of_it.items()}
+        for module, of_it in described.items()
+    }
+
+
+def splits(described: Parameters) -> dict[str, dict[str, Split | None]]:
+    """Returns how devices may share each parameter."""
+    return {
+        module: {name: parameter.split for name, parameter in of_it.items()}
         for module, of_it in described.items()
     }

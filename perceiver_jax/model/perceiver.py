@@ -12,7 +12,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from perceiver_jax.model import attention, chunks, position, stack
+from perceiver_jax.model import attention, chunks, position, spread, stack
 from perceiver_jax.model.processor import IterativeProcessor, Latents, Processor
 
 
@@ -87,13 +87,15 @@ class Decoder(hk.Module):
             # Outputs may be pixels: bfloat16 rounds a flow of 100 to half a pixel.
             return project(outputs.astype(jnp.float32))
 
-        num_queries = queries.shape[1]
-        count = chunks.num_chunks(num_queries, self.query_chunk or num_queries)
+        parts = spread.num_parts(queries.shape[1])  # each decoded by its own devices
+        length = -(-queries.shape[1] // parts)
+        count = chunks.num_chunks(length, self.query_chunk or length)
         if count == 1 or hk.running_init():  # a loop can't make parameters
             return decode((queries, query_mask))
         if self.remat:
             decode = stack.remat(decode)
-        return chunks.map_chunks(decode, (queries, query_mask), count, hk.map)
+        arrays = (queries, query_mask)
+        return chunks.map_chunks(decode, arrays, count, hk.map, parts)
 
 
 @dataclasses.dataclass

@@ -69,7 +69,7 @@ def test_a_batch_of_more_than_there_is_is_told(handed_on, tmp_path, caplog):
         ({"accumulate": 4}, "8 devices x 4 accumulated parts: choose a multiple of 32"),
         ({"eval_batch_size": 12}, "eval_batch_size=12 is not divisible"),
         ({"compile": "gmap"}, "compile='gmap' must be one of jit, pmap"),
-        ({"compile": "pmap", "shard_state": True}, "shard_state=True needs compile="),
+        ({"compile": "pmap", "sharding": "fsdp"}, "sharding='fsdp' needs compile="),
         ({"model__num_self_heads": 3}, "num_heads=3"),
         ({"model__num_cross_attends": 3}, "num_cross_attends=3"),
         ({"init_from": "/none"}, "No checkpoints in /none"),
