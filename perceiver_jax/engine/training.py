@@ -43,7 +43,7 @@ class Settings:
     log_every: int = 100
     eval_every: int = 1000  # each evaluation comes after a checkpoint
     checkpoint_every: int = 1000
-    keep_last: int = 1
+    keep_last: int = 2
     keep_best: int = 1
 
 
@@ -100,7 +100,7 @@ def train(
         run.workdir, settings.keep_last, settings.keep_best
     )
     with contextlib.closing(checkpoints):
-        first_step = checkpoints.latest_step() or 0
+        first_step = checkpoints.step_to_resume() or 0
         if first_step:
             _check_resumed(checkpoints.about(first_step), task, run)
         is_done = first_step >= settings.total_steps
@@ -159,6 +159,7 @@ def _loop(
             keeper.writer.scalars(step, row | rates)
         evaluates = step % settings.eval_every == 0 or is_last
         stops = must_stop(step)
+        keeper.checkpoints.check()
         if evaluates or stops or step % settings.checkpoint_every == 0:
             keeper.save(step, state)
         if stops:

@@ -7,7 +7,7 @@ import programs
 import pytest
 import regression
 
-from perceiver_jax.engine import checkpoint, training
+from perceiver_jax.engine import checkpoint, named_arrays, training
 from perceiver_jax.engine.task import Identity
 
 # Windows of metrics that go over checkpoints, and checkpoints over evaluations.
@@ -36,7 +36,7 @@ def train(workdir, task=None, **options):
 def saved(workdir, step):
     checkpoints = checkpoint.Checkpoints(workdir, read_only=True)
     items = {k: checkpoints.abstract(step, k) for k in ("variables", "optimizer")}
-    arrays = checkpoint.leaves(dict(checkpoints.restore(step, **items).items()))
+    arrays = named_arrays.leaves(dict(checkpoints.restore(step, **items).items()))
     return arrays, checkpoints.metrics(step)
 
 

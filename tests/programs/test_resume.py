@@ -10,7 +10,7 @@ import numpy as np
 import programs
 import pytest
 
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine import checkpoint, named_arrays
 
 
 def train(workdir, devices, run=programs.RUN):
@@ -42,7 +42,7 @@ def arrays(workdir, step):
         variables=checkpoints.abstract(step, "variables"),
         optimizer=checkpoints.abstract(step, "optimizer"),
     )
-    return checkpoint.leaves(dict(found.items()))
+    return named_arrays.leaves(dict(found.items()))
 
 
 def assert_equal_runs(one, other):

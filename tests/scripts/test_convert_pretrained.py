@@ -100,7 +100,7 @@ def test_training_can_start_from_a_converted_model(trained_digits, tmp_path):
     convert(f"--from={out}", f"--out={tmp_path / 'converted'}")
     variables, about, _ = checkpoint.load_variables(trained_digits)
     back, about_back, _ = checkpoint.load_variables(tmp_path / "converted")
-    found, expected = checkpoint.leaves(back), checkpoint.leaves(variables)
+    found, expected = named_arrays.leaves(back), named_arrays.leaves(variables)
     assert found.keys() == expected.keys()
     for name, array in found.items():
         np.testing.assert_array_equal(array, expected[name])

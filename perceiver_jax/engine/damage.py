@@ -1,0 +1,105 @@
+"""Damaged checkpoints are told once, in one line, and the same on all processes."""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+_REASON_BYTES = 256  # of what a process tells the others
+
+Read = TypeVar("Read")
+
+
+class DamagedError(ValueError):
+    """A checkpoint's files are not what was saved."""
+
+
+def agreed(what: str, read: Callable[[], Read]) -> Read:
+    """Returns what `read` does.
+
+    Args:
+      what: is read, for the message.
+      read: waits for no other process.
+
+    Raises:
+      DamagedError: it failed; on all processes, where it did on one.
+    """
+    try:
+        found, problem = read(), ""
+    except (MemoryError, jax.errors.JaxRuntimeError):
+        raise  # of this machine, not of the checkpoint
+    except Exception as error:
+        found, problem = None, f"{what} can't be read: {reason(error)}"
+    agree(problem)
+    return found  # type: ignore[return-value]  # there is no problem
+
+
+def agree(problem: str) -> None:
+    """Raises DamagedError with the first process's problem, on all of them."""
+    told = first_problem(problem)
+    if told:
+        raise DamagedError(told)
+
+
+def first_problem(problem: str) -> str:
+    """Returns, on all processes, the problem of the first that has one; "" for none."""
+    if jax.process_count() == 1:
+        return problem
+    text = problem.encode()[:_REASON_BYTES].ljust(_REASON_BYTES)
+    texts = multihost_utils.process_allgather(np.frombuffer(text, np.uint8))
+    told = (bytes(row).decode(errors="replace").strip() for row in texts)
+    return next(filter(None, told), "")
+
+
+def reason(error: BaseException) -> str:
+    """Returns what an error says, in a line of moderate length."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f" ({error.filename})" if error.filename else "")
+    lines = str(error).splitlines() or [repr(error)]
+    return lines[0].partition(" [tensorstore_spec=")[0][:200]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keeps the error of one array from being followed by traces of the others.
+
+    Orbax ends its event loop at the first of them; TensorStore then prints, for each
+    array that it still reads, that the loop is closed.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable):
+        if "Event loop is closed" not in str(unraisable.exc_value):
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    except Exception:
+        time.sleep(0.2)  # until those are done
+        raise
+    finally:
+        sys.unraisablehook = before
+
+
+class _OrbaxErrors(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Returns whether to show a record."""
+        return "/orbax/" not in record.pathname or record.levelno < logging.ERROR
+
+
+_ORBAX_ERRORS = _OrbaxErrors()
+
+
+def hush_orbax() -> None:
+    """Leaves out the traces that Orbax logs, from threads of its own.
+
+    The errors themselves are raised, and told by those who catch them.
+    """
+    logging.getLogger("absl").addFilter(_ORBAX_ERRORS)
