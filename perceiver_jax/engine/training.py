@@ -113,10 +113,11 @@ def train(
         if is_done and is_evaluated:
             logger.info("Nothing to train: %s is at step %d.", run.workdir, first_step)
             return
+        # Before the writer drops rows: where this fails, nothing is changed.
+        make_state = functools.partial(update.init, task.model.batch(1))
+        state, window = _starting_state(make_state, parallel, checkpoints, run)
         is_main = jax.process_index() == 0
         with Writer(run.workdir, first_step, is_evaluated, is_main) as writer:
-            make_state = functools.partial(update.init, task.model.batch(1))
-            state, window = _starting_state(make_state, parallel, checkpoints, run)
             writer.parameters(jax.eval_shape(make_state).params)
             evaluator = evaluation.Evaluator(task, update.forward, parallel)
             keeper = _Keeper(evaluator, parallel, checkpoints, writer, window, run)
@@ -202,7 +203,7 @@ def _starting_state(
     2. The run has a donor (init_from): its arrays, where names match; step 0.
     3. Neither: initialise from the seed.
     """
-    step = checkpoints.latest_step()
+    step = checkpoints.step_to_resume()
     if step is not None:
         variables, rest = _split_state(parallel.abstract_state(make_state))
         items = checkpoints.restore(step, variables=variables, optimizer=rest)
