@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 
 from perceiver_jax.engine import sharding
 from perceiver_jax.engine.checksums import Checksum, checksums_of
-from perceiver_jax.engine.damage import DamagedError, agree, agreed, alone, reason
+from perceiver_jax.engine.damage import DamagedError, agree, agreed, reason
 from perceiver_jax.engine.named_arrays import Shapes, check_same_arrays, shapes_of
 
 ABOUT = "about"
@@ -38,7 +38,7 @@ def unseal(content: Mapping[str, Any]) -> dict[str, Any]:
     """
     rest = {name: value for name, value in content.items() if name != DIGEST}
     if content.get(DIGEST) != _digest(rest):
-        raise DamagedError("it differs from what was written")
+        raise DamagedError("differs from what was written")
     return rest
 
 
@@ -76,7 +76,7 @@ class Folder(NamedTuple):
     def _read_about(self) -> dict[str, Any]:
         found = json.loads((self.path / ABOUT / "metadata").read_bytes())
         if not isinstance(found, dict):
-            raise DamagedError("it is not what was written")
+            raise DamagedError("differs from what was written")
         return found
 
     def check_has(self, item: str) -> None:
@@ -103,10 +103,9 @@ class Folder(NamedTuple):
         whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
         def read():
-            with alone():
-                tree = handler.metadata(self.path / item).tree
+            tree = handler.metadata(self.path / item).tree
             if shapes_of(tree) != saved:
-                raise DamagedError("its list of arrays differs from what was saved")
+                raise DamagedError("lists other arrays than were saved")
             return tree
 
         return jax.tree.map(
@@ -140,9 +139,8 @@ class Folder(NamedTuple):
         args = ocp.args.StandardRestore(tree)
 
         def read():
-            with alone():
-                found = handler.restore(self.path / item, args=args)
-                return jax.block_until_ready(found)
+            found = handler.restore(self.path / item, args=args)
+            return jax.block_until_ready(found)
 
         return agreed(item, read)
 
@@ -175,15 +173,16 @@ class Folder(NamedTuple):
         """
         beside = self.path.parent
         good = [s for s in others if Folder(beside / str(s)).can_be_read(wanted)]
-        if good and set_aside:
-            return (
-                f"Of this run, {good} are whole: go on from one of them with "
-                f"--resume_from={good[-1]}. Later ones are then moved to {set_aside}."
-            )
         if good:
+            told = f"Whole are those of steps {', '.join(map(str, good))}: "
+            if set_aside:
+                return (
+                    f"{told}go on from one with --resume_from={good[-1]}; later ones "
+                    f"are then moved to {set_aside}."
+                )
             return (
-                f"Of this run, {good} are whole: choose one with --step={good[-1]}, "
-                f"or name its folder, {beside / str(good[-1])}."
+                f"{told}choose one with --step={good[-1]}, or name its folder, "
+                f"{beside / str(good[-1])}."
             )
         told = "No other of this run is whole. " if others else "It is the only one. "
         told += "Put it back from a copy, or train in a new --workdir."

@@ -1,9 +1,11 @@
 """Damaged checkpoints are told once, in one line, and the same on all processes."""
 
 import contextlib
+import gc
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -30,14 +32,45 @@ def agreed(what: str, read: Callable[[], Read]) -> Read:
     Raises:
       DamagedError: it failed; on all processes, where it did on one.
     """
-    try:
-        found, problem = read(), ""
-    except (MemoryError, jax.errors.JaxRuntimeError):
-        raise  # of this machine, not of the checkpoint
-    except Exception as error:
-        found, problem = None, f"{what} can't be read: {reason(error)}"
+    with _quiet():
+        found, problem = _tried(what, read)
+        if problem:
+            gc.collect()
+            time.sleep(0.2)  # until the other arrays of a tree are done
     agree(problem)
     return found  # type: ignore[return-value]  # there is no problem
+
+
+def _tried(what: str, read: Callable[[], Read]) -> tuple[Read | None, str]:
+    try:
+        return read(), ""
+    except (MemoryError, jax.errors.JaxRuntimeError):
+        raise  # of this machine, not of the checkpoint
+    except DamagedError as error:
+        return None, f"{what} {error}"
+    except Exception as error:
+        return None, f"{what} can't be read ({reason(error)})"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the error of one array from being followed by traces of the others.
+
+    Orbax ends its event loop at the first of them. For the others TensorStore then
+    prints that the loop is closed, asyncio that nobody took their errors, and Python
+    what their coroutines raise or that they never ran.
+    """
+    hook, log = sys.unraisablehook, logging.getLogger("asyncio")
+    level = log.level
+    sys.unraisablehook = lambda unraisable: None
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
+    finally:
+        sys.unraisablehook = hook
+        log.setLevel(level)
 
 
 def agree(problem: str) -> None:
@@ -62,30 +95,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f" ({error.filename})" if error.filename else "")
     lines = str(error).splitlines() or [repr(error)]
-    return lines[0].partition(" [tensorstore_spec=")[0][:200]
-
-
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Keeps the error of one array from being followed by traces of the others.
-
-    Orbax ends its event loop at the first of them; TensorStore then prints, for each
-    array that it still reads, that the loop is closed.
-    """
-    before = sys.unraisablehook
-
-    def hook(unraisable):
-        if "Event loop is closed" not in str(unraisable.exc_value):
-            before(unraisable)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    except Exception:
-        time.sleep(0.2)  # until those are done
-        raise
-    finally:
-        sys.unraisablehook = before
+    return lines[0].partition(" [tensorstore_spec=")[0][:200].rstrip(".")
 
 
 class _OrbaxErrors(logging.Filter):
