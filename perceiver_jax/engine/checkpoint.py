@@ -9,6 +9,7 @@ it has evaluation.json besides.
 
 import contextlib
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ from perceiver_jax.engine.checksums import checksums_of
 from perceiver_jax.engine.damage import DamagedError
 from perceiver_jax.engine.resume_point import ResumePoint
 from perceiver_jax.engine.saving import Save
+
+HALF_WRITTEN = ".orbax-checkpoint-tmp"  # the end of a folder's name until it is whole
 
 
 class Checkpoints:
@@ -57,6 +60,9 @@ class Checkpoints:
         self._manager: ocp.CheckpointManager | None = None
         if not read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
+            if jax.process_index() == 0:
+                for half in self.directory.glob(f"*{HALF_WRITTEN}"):
+                    shutil.rmtree(half)
             self._manager = self._make_manager(keep_last, keep_best)
         elif not self.directory.is_dir():
             raise FileNotFoundError(
@@ -71,7 +77,6 @@ class Checkpoints:
                 preservation_policy=policies.AnyPreservationPolicy(
                     [policies.LatestN(keep_last), best]
                 ),
-                cleanup_tmp_directories=True,
                 # Or it reads what Orbax says of each, which may be damaged.
                 lightweight_initialize=True,
             ),
@@ -228,15 +233,15 @@ class Checkpoints:
 
     def _wait(self) -> None:
         """Waits until what is being written is whole, and keeps that it is."""
-        if self._save is None:
+        save, self._save = self._save, None
+        if save is None:
             return
         try:
             self._writing().wait_until_finished()
         except Exception as error:
-            raise self._save.failed(damage.reason(error)) from error
+            raise save.failed(damage.reason(error)) from error
         if jax.process_index() == 0:
-            self._resume_point.was_written(self._save.step)
-        self._save = None
+            self._resume_point.was_written(save.step)
 
     @contextlib.contextmanager
     def _damage_of(

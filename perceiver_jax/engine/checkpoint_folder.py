@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
-from perceiver_jax.engine import sharding
+from perceiver_jax.engine import files, sharding
 from perceiver_jax.engine.checksums import Checksum, checksums_of
 from perceiver_jax.engine.damage import DamagedError, agree, agreed, reason
 from perceiver_jax.engine.named_arrays import Shapes, check_same_arrays, shapes_of
@@ -210,7 +210,7 @@ class Folder(NamedTuple):
 
     def write_evaluation(self, numbers: Mapping[str, float]) -> None:
         """Writes the numbers of its evaluation, whole or not at all."""
-        replace_text(self.path / EVALUATION, json.dumps(seal(numbers)))
+        files.replace_text(self.path / EVALUATION, json.dumps(seal(numbers)))
 
 
 def _shapes_in(saved: Mapping[str, Checksum], item: str) -> Shapes:
@@ -239,10 +239,3 @@ class Best(NamedTuple):
         found = scores(self.directory, (c.step for c in checkpoints))
         best = sorted(found, key=lambda step: found[step], reverse=True)
         return [c.step in best[: self.keep] for c in checkpoints]
-
-
-def replace_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    part.replace(path)

@@ -1,8 +1,10 @@
 """Damaged checkpoints are told once, in one line, and the same on all processes."""
 
 import contextlib
+import errno
 import gc
 import logging
+import os
 import sys
 import time
 import warnings
@@ -14,6 +16,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 _REASON_BYTES = 256  # of what a process tells the others
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Read = TypeVar("Read")
 
@@ -94,6 +97,9 @@ def reason(error: BaseException) -> str:
     """Returns what an error says, in a line of moderate length."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f" ({error.filename})" if error.filename else "")
+    for number in _FULL:  # TensorStore says it in the middle of a long line
+        if os.strerror(number) in str(error):
+            return os.strerror(number)
     lines = str(error).splitlines() or [repr(error)]
     return lines[0].partition(" [tensorstore_spec=")[0][:200].rstrip(".")
 

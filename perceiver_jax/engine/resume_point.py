@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from perceiver_jax.engine import checkpoint_folder
+from perceiver_jax.engine import files
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class ResumePoint(NamedTuple):
 
     def was_written(self, step: int) -> None:
         """Keeps that a checkpoint was written whole, the newest one."""
-        checkpoint_folder.replace_text(self.workdir / NEWEST, f"{step}\n")
+        files.replace_text(self.workdir / NEWEST, f"{step}\n")
 
     def set_aside_after(self, step: int, steps: Sequence[int]) -> None:
         """Moves the checkpoints later than `step`, which a user chose, to set_aside."""
@@ -79,7 +79,7 @@ class ResumePoint(NamedTuple):
             (self.workdir / "checkpoints" / str(later)).rename(target)
             logger.info("The checkpoint of step %d is set aside, as %s", later, target)
         self.was_written(step)
-        checkpoint_folder.replace_text(aside / CHOSEN, f"{step}\n")
+        files.replace_text(aside / CHOSEN, f"{step}\n")
 
     def _read(self, *names: str) -> int | None:
         path = self.workdir.joinpath(*names)

@@ -45,8 +45,8 @@ class Save(NamedTuple):
         """Returns the error of a save that failed."""
         return OSError(
             f"Checkpoint {self.folder} could not be written: {reason}. "
-            f"{self._free() / 1e6:,.1f} MB are free there, and about "
-            f"{self.size / 1e6:,.1f} MB needed. Those before it are whole."
+            f"{self._free() / 1e6:.3g} MB are free there, and about "
+            f"{self.size / 1e6:.3g} MB needed. Those before it are whole."
         )
 
     def _free(self) -> int:

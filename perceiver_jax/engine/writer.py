@@ -4,7 +4,6 @@ Each row is written once, however often a run was killed: what was written of st
 come again is dropped before.
 """
 
-import contextlib
 import json
 import logging
 import math
@@ -16,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from perceiver_jax.engine import event_files
+from perceiver_jax.engine import event_files, files
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class Writer:
         self._workdir = workdir
         self._path = workdir / METRICS
         board = workdir / "tensorboard"
-        with _named_in_errors(workdir):
+        with files.named_in_errors(workdir):
             names = _drop_after(self._path, start_step, is_evaluated)
             event_files.drop(
                 board,
@@ -75,7 +74,7 @@ class Writer:
         if not self._active:
             return
         row = {"step": step, **{k: float(v) for k, v in values.items()}}
-        with _named_in_errors(self._path):
+        with files.named_in_errors(self._path):
             with self._path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             for name, value in values.items():
@@ -86,7 +85,7 @@ class Writer:
         """Writes images [h, w, 3] uint8 to TensorBoard."""
         if not self._active:
             return
-        with _named_in_errors(self._workdir):
+        with files.named_in_errors(self._workdir):
             for name, picture in pictures.items():
                 self._board.picture(step, name, picture)
             self._board.flush()
@@ -95,7 +94,7 @@ class Writer:
         """Writes Markdown to the console and TensorBoard."""
         if not self._active:
             return
-        with _named_in_errors(self._workdir):
+        with files.named_in_errors(self._workdir):
             for name, text in texts.items():
                 logger.info("%s\n%s", name, text)
                 self._board.text(step, name, text)
@@ -144,17 +143,6 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: has this run been started?")
     return [row for _, row in _rows(path)]
-
-
-@contextlib.contextmanager
-def _named_in_errors(path: pathlib.Path) -> Iterator[None]:
-    """Says which file, as a write to a full disk doesn't."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            error.errno, error.strerror, error.filename or str(path)
-        ) from error
 
 
 def _drop_after(path: pathlib.Path, step: int, is_evaluated: bool) -> set[str]:

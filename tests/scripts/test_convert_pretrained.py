@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from configs import glue
 from experiments.imagenet import class_names
-from perceiver_jax.engine import checkpoint, description
+from perceiver_jax.engine import checkpoint, description, named_arrays
 from perceiver_jax.engine.task import Identity
 from perceiver_jax.pretrained import files, rules
 from scripts import convert_pretrained
@@ -329,7 +329,7 @@ def test_models_without_a_counterpart_can_not_be_exported(tmp_path):
     config = glue.get_config("cola")
     about = description.describe(config.task, Identity(), json.loads(config.to_json()))
     checkpoints = checkpoint.Checkpoints(tmp_path / "glue")
-    checkpoints.save(0, {"params": {"a": {"w": np.ones(2)}}}, None, about)
+    checkpoints.save(0, {"params": {"a": {"w": np.ones(2, np.float32)}}}, None, about)
     checkpoints.close()
     with pytest.raises(ValueError, match="task='glue'.*configs/imagenet.py:fourier"):
         convert_pretrained.to_huggingface(tmp_path / "glue", tmp_path / "out")
