@@ -51,6 +51,9 @@ def assert_equal_runs(one, other):
     for name in left:
         np.testing.assert_array_equal(left[name], right[name], err_msg=name)
     assert programs.rows(one) == programs.rows(other)
+    shown = [(tag, step) for tag, step, _ in programs.board(one)]
+    assert len(shown) == len(set(shown))
+    assert sorted(shown) == sorted((tag, step) for tag, step, _ in programs.board(other))
 
 
 @pytest.fixture
