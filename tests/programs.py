@@ -165,12 +165,13 @@ def board(workdir: pathlib.Path) -> list[tuple[str, int, Any]]:
     return found
 
 
-TIMING = ("steps_per_second", "data_wait")
+TIMING = ("steps_per_second", "data_wait", "goodput/")
 
 
 def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
     """All rows that a run measured, in order, without how fast it went."""
+    timing = ("steps_per_second", "data_wait", "goodput/")
     return [
-        {name: value for name, value in row.items() if name not in TIMING}
+        {name: value for name, value in row.items() if not name.startswith(timing)}
         for row in read_metrics(workdir)
     ]

@@ -15,7 +15,9 @@ IMPORTABLE = [p for p in OURS if p.relative_to(ROOT).parts[0] in FOLDERS[:3]]
 
 TASKS = sorted(p.parent.name for p in ROOT.glob("experiments/*/task.py"))
 LIBRARY = "perceiver_jax"
-ROOMS = ("model", "data", "engine", "pretrained")
+ROOMS = ("model", "data", "cluster", "engine", "pretrained")
+# The engine stands on what makes several processes one run.
+BELOW = {"engine": ["cluster"]}
 # Of another task, with the reason: what its README says.
 BORROWED = {"glue": ["experiments.masked_lm"]}
 
@@ -32,7 +34,7 @@ FORBIDDEN = [
         (
             f"{LIBRARY}/{room}/**/*.py",
             [LIBRARY],
-            [f"{LIBRARY}.{room}", f"{LIBRARY}.extras"],
+            [f"{LIBRARY}.{part}" for part in (room, "extras", *BELOW.get(room, []))],
         )
         for room in ROOMS
     ),

@@ -44,9 +44,8 @@ class Checkpoints:
           workdir: folder of a run.
           keep_last: how many of the newest to keep.
           keep_best: how many of those whose "score" is largest to keep besides.
-          read_only: open to restore only; nothing is created or deleted. Otherwise
-            what a killed run left half-written is removed: there may be no other
-            trainer.
+          read_only: open to restore only; nothing is created or deleted. A trainer,
+            of which there may be one, removes what a killed one left half-written.
 
         Raises:
           FileNotFoundError: read_only, and there is nothing to read.
@@ -128,7 +127,7 @@ class Checkpoints:
           FloatingPointError: an array is not finite. The checkpoints before stay.
           OSError: it can't be written, or the one before it could not be.
         """
-        self._wait()
+        self.wait()
         if step in self.steps():
             return
         items = {"variables": variables}
@@ -166,11 +165,25 @@ class Checkpoints:
           OSError: it could not be written, such as to a full disk.
         """
         if self._save is not None and not self._writing().is_saving_in_progress():
-            self._wait()
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits until what is being written is whole; raises as `check`."""
+        save = self._save
+        if save is None:
+            return
+        try:
+            self._writing().wait_until_finished()
+        except Exception as error:
+            raise save.failed(damage.reason(error)) from error
+        finally:
+            self._save = None
+        if jax.process_index() == 0:
+            self._resume_point.was_written(save.step)
 
     def add_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds the evaluation of a step that was saved, once it is written whole."""
-        self._wait()
+        self.wait()
         if jax.process_index() == 0:
             self._folder(step).write_evaluation(metrics)
 
@@ -191,8 +204,7 @@ class Checkpoints:
           {item: tree}.
 
         Raises:
-          DamagedError: its files are not what was saved. Says which other checkpoints
-            are.
+          DamagedError: its files are not what was saved; says which others' are.
           ValueError: it holds other arrays, or has no such item.
         """
         folder = self._folder(step)
@@ -220,7 +232,7 @@ class Checkpoints:
     def close(self) -> None:
         """Waits, and lets go of the folder."""
         if self._manager is not None:
-            self._wait()
+            self.wait()
             self._manager.close()
 
     def _folder(self, step: int) -> Folder:
@@ -230,18 +242,6 @@ class Checkpoints:
         if self._manager is None:
             raise ValueError(f"{self.directory} is open to restore only.")
         return self._manager
-
-    def _wait(self) -> None:
-        """Waits until what is being written is whole, and keeps that it is."""
-        save, self._save = self._save, None
-        if save is None:
-            return
-        try:
-            self._writing().wait_until_finished()
-        except Exception as error:
-            raise save.failed(damage.reason(error)) from error
-        if jax.process_index() == 0:
-            self._resume_point.was_written(save.step)
 
     @contextlib.contextmanager
     def _damage_of(

@@ -69,6 +69,12 @@ class OverMesh:
     mesh: jax.sharding.Mesh
     shard_state: bool = False  # split large parameters and optimizer state
 
+    def describe(self) -> str:
+        """Says how it spreads, for people."""
+        axes = ", ".join(f"{name} {size}" for name, size in self.mesh.shape.items())
+        split = "split over them" if self.shard_state else "whole on each device"
+        return f"{axes}; parameters and optimizer state {split}"
+
     def state_sharding(self, abstract_state: Any) -> Any:
         """Returns the sharding of each array of a state."""
         return jax.tree.map(self._array_sharding, abstract_state)
@@ -143,6 +149,10 @@ class OverMesh:
 @dataclasses.dataclass(frozen=True)
 class OverPmap:
     """pmap: every device holds a whole state and a part of the batch."""
+
+    def describe(self) -> str:
+        """Says how it spreads, for people."""
+        return f"pmap over {jax.device_count()}; a whole state on each device"
 
     def initialize(self, init: Callable[[], Any]) -> Any:
         """Runs `init` once per process and replicates the result."""
