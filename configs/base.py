@@ -26,7 +26,7 @@ def get_config() -> config_dict.ConfigDict:
     config.log_every = 100  # all cadences in steps
     config.eval_every = 5000
     config.checkpoint_every = 1000
-    config.keep_last = 1
+    config.keep_last = 2  # where the newest is damaged, the one before is there
     config.keep_best = 1
 
     config.heartbeat_limit = 30.0  # seconds to wait for a sign of another process

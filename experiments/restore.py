@@ -12,7 +12,7 @@ from absl import logging as absl_logging
 from ml_collections import config_dict, config_flags
 
 from experiments import build, program
-from perceiver_jax.engine import checkpoint, description, sharding, writer
+from perceiver_jax.engine import checkpoint, description, named_arrays, sharding, writer
 from perceiver_jax.engine.evaluation import Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Task
@@ -204,9 +204,9 @@ def _check_model(
             f"{folder} was made by another version of this code: its config has no "
             f"field {error.args[0]}."
         ) from error
-    wanted = checkpoint.shapes_of({"params": params, "model_state": model_state})
-    found = checkpoint.shapes_of(variables)
-    checkpoint.check_same_arrays(found, wanted, str(folder))
+    wanted = named_arrays.shapes_of({"params": params, "model_state": model_state})
+    found = named_arrays.shapes_of(variables)
+    named_arrays.check_same_arrays(found, wanted, str(folder))
 
 
 def tuples(value: Any) -> Any:

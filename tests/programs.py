@@ -6,11 +6,14 @@ import os
 import pathlib
 import re
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from tensorboardX.proto import event_pb2
 
 from perceiver_jax.engine.writer import read_metrics
 
@@ -141,6 +144,28 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def board(workdir: pathlib.Path) -> list[tuple[str, int, Any]]:
+    """All that TensorBoard shows of a run, in order: (tag, step, value)."""
+    found = []
+    for path in sorted((workdir / "tensorboard").iterdir()):
+        rest = path.read_bytes()
+        while rest:  # length, checksum, event, checksum
+            (length,) = struct.unpack("<Q", rest[:8])
+            event = event_pb2.Event.FromString(rest[12 : 12 + length])
+            rest = rest[16 + length :]
+            for value in event.summary.value:
+                shown = value.simple_value
+                if value.HasField("image"):
+                    shown = value.image.encoded_image_string
+                elif value.HasField("tensor"):
+                    shown = value.tensor.string_val[0].decode()
+                found.append((value.tag, event.step, shown))
+    return found
+
+
+TIMING = ("steps_per_second", "data_wait", "goodput/")
 
 
 def rows(workdir: pathlib.Path) -> list[dict[str, float]]:

@@ -1,27 +1,31 @@
 """Checkpoints that explain themselves: asynchronous, atomic, best and last kept.
 
 A checkpoint is a folder WORKDIR/checkpoints/STEP that holds `variables` (parameters
-and model state), `optimizer` (its state and the step), `about`: what it says of itself
-(see description.py), and the running means of the metrics, so that resuming is exact;
-and, once it was evaluated, evaluation.json.
+and model state), `optimizer` (its state and the step), and `about`: what it says of
+itself (see description.py), the running means of the metrics, so that resuming is
+exact, and the checksum of every array, compared at each restore. Once it was evaluated
+it has evaluation.json besides.
 """
 
 import contextlib
-import json
-import logging
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
-from perceiver_jax.engine import sharding
+from perceiver_jax.engine import checkpoint_folder, damage
+from perceiver_jax.engine.checkpoint_folder import Folder
+from perceiver_jax.engine.checksums import checksums_of
+from perceiver_jax.engine.damage import DamagedError
+from perceiver_jax.engine.resume_point import ResumePoint
+from perceiver_jax.engine.saving import Save
 
-logger = logging.getLogger(__name__)
-
-Shapes = dict[str, tuple[tuple[int, ...], str]]  # name to shape and type
+HALF_WRITTEN = ".orbax-checkpoint-tmp"  # the end of a folder's name until it is whole
 
 
 class Checkpoints:
@@ -30,7 +34,7 @@ class Checkpoints:
     def __init__(
         self,
         workdir: str | pathlib.Path,
-        keep_last: int = 1,
+        keep_last: int = 2,
         keep_best: int = 1,
         read_only: bool = False,
     ):
@@ -40,40 +44,73 @@ class Checkpoints:
           workdir: folder of a run.
           keep_last: how many of the newest to keep.
           keep_best: how many of those whose "score" is largest to keep besides.
-          read_only: open to restore only; nothing is created or deleted.
+          read_only: open to restore only; nothing is created or deleted. A trainer,
+            of which there may be one, removes what a killed one left half-written.
 
         Raises:
           FileNotFoundError: read_only, and there is nothing to read.
+          OSError: the folder can't be made or written.
         """
-        self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
-        if read_only and not self.directory.is_dir():
+        damage.hush_orbax()
+        workdir = pathlib.Path(workdir).absolute()
+        self.directory = workdir / "checkpoints"
+        self._resume_point = ResumePoint(workdir)
+        self._save: Save | None = None  # what is being written
+        self._manager: ocp.CheckpointManager | None = None
+        if not read_only:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if jax.process_index() == 0:
+                for half in self.directory.glob(f"*{HALF_WRITTEN}"):
+                    shutil.rmtree(half)
+            self._manager = self._make_manager(keep_last, keep_best)
+        elif not self.directory.is_dir():
             raise FileNotFoundError(
                 f"No checkpoints in {workdir}: it must be the --workdir of a run."
             )
-        self._metrics = _Metrics(self.directory)
-        self._manager = ocp.CheckpointManager(
+
+    def _make_manager(self, keep_last: int, keep_best: int) -> ocp.CheckpointManager:
+        best = checkpoint_folder.Best(keep_best, self.directory)
+        return ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy(
-                    [policies.LatestN(keep_last), _Best(keep_best, self._metrics)]
+                    [policies.LatestN(keep_last), best]
                 ),
-                read_only=read_only,
-                create=not read_only,
+                # Or it reads what Orbax says of each, which may be damaged.
+                lightweight_initialize=True,
             ),
             item_handlers={
                 "variables": ocp.StandardCheckpointHandler(),
                 "optimizer": ocp.StandardCheckpointHandler(),
-                "about": ocp.JsonCheckpointHandler(),
+                checkpoint_folder.ABOUT: ocp.JsonCheckpointHandler(),
             },
         )
 
     def latest_step(self) -> int | None:
-        """Returns the newest step, None where there is no checkpoint."""
-        return self._manager.latest_step()
+        """Returns the newest step, that which is being written too; None for none."""
+        steps = self.steps() + ([self._save.step] if self._save else [])
+        return max(steps, default=None)
 
     def steps(self) -> list[int]:
         """Returns the steps of all complete checkpoints."""
-        return sorted(self._manager.all_steps())
+        # Orbax gives a folder its name once all is written.
+        names = [path.name for path in self.directory.iterdir() if path.is_dir()]
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def step_to_resume(self, chosen: int | None = None) -> int | None:
+        """Returns the step to train on from, as ResumePoint.find."""
+        return self._resume_point.find(self.steps(), chosen)
+
+    def set_aside_after(self, step: int) -> None:
+        """Moves checkpoints later than `step`, which a user chose, to set_aside.
+
+        Only a trainer may, once it has restored that one.
+        """
+        if jax.process_index() == 0:
+            self._resume_point.set_aside_after(step, self.steps())
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("checkpoints set aside")
+        self._writing().reload()
 
     def save(
         self,
@@ -85,37 +122,78 @@ class Checkpoints:
         """Starts to write a checkpoint; a second save of a step does nothing.
 
         `optimizer` is None for weights that were trained elsewhere.
+
+        Raises:
+          FloatingPointError: an array is not finite. The checkpoints before stay.
+          OSError: it can't be written, or the one before it could not be.
         """
-        if step in self._manager.all_steps():
+        self.wait()
+        if step in self.steps():
             return
-        items = {
-            "variables": ocp.args.StandardSave(variables),
-            "about": ocp.args.JsonSave(dict(about)),
-        }
+        items = {"variables": variables}
         if optimizer is not None:
-            items["optimizer"] = ocp.args.StandardSave(optimizer)
-        self._manager.save(step, args=ocp.args.Composite(**items))
+            items["optimizer"] = optimizer
+        checksums = checksums_of(items)
+        for name, checksum in checksums.items():
+            if not checksum.is_finite:
+                newest = self.latest_step()
+                there = "There is no checkpoint yet"
+                if newest is not None:
+                    there = f"The newest checkpoint is that of step {newest}"
+                raise FloatingPointError(
+                    f"{name} is not finite after step {step}, so that is not saved. "
+                    f"{there}. Try a lower learning rate, clip_norm, or precision "
+                    "with compute=float32."
+                )
+        save = Save.of(self.directory / str(step), items)
+        save.check_space()
+        described = {**about, checkpoint_folder.CHECKSUMS: checksums}
+        args = {k: ocp.args.StandardSave(tree) for k, tree in items.items()}
+        sealed = ocp.args.JsonSave(checkpoint_folder.seal(described))
+        try:
+            self._writing().save(step, args=ocp.args.Composite(about=sealed, **args))
+        except DamagedError:  # an evaluation's, read to find the best
+            raise
+        except Exception as error:
+            raise save.failed(damage.reason(error)) from error
+        self._save = save
+
+    def check(self) -> None:
+        """Looks whether a save has ended; to be called at each step.
+
+        Raises:
+          OSError: it could not be written, such as to a full disk.
+        """
+        if self._save is not None and not self._writing().is_saving_in_progress():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits until what is being written is whole; raises as `check`."""
+        save = self._save
+        if save is None:
+            return
+        try:
+            self._writing().wait_until_finished()
+        except Exception as error:
+            raise save.failed(damage.reason(error)) from error
+        finally:
+            self._save = None
+        if jax.process_index() == 0:
+            self._resume_point.was_written(save.step)
 
     def add_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds the evaluation of a step that was saved, once it is written whole."""
-        self._manager.wait_until_finished()
-        self._metrics.write(step, metrics)
-
-    def check(self) -> None:
-        """Raises what went wrong in writing a checkpoint."""
-        self._manager.check_for_errors()
-
-    def wait(self) -> None:
-        """Waits until all that was saved is written."""
-        self._manager.wait_until_finished()
+        self.wait()
+        if jax.process_index() == 0:
+            self._folder(step).write_evaluation(metrics)
 
     def about(self, step: int) -> dict[str, Any]:
-        """Returns what a checkpoint says of itself."""
-        args = ocp.args.Composite(about=ocp.args.JsonRestore())
-        return dict(self._restore(step, args)["about"])
+        """Returns what a checkpoint says of itself; raises as `restore`."""
+        with self._damage_of(step):
+            return self._folder(step).about()
 
-    def restore(self, step: int, **items: Any) -> Any:
-        """Returns items of a checkpoint.
+    def restore(self, step: int, **items: Any) -> dict[str, Any]:
+        """Returns items of a checkpoint, each array as it was saved.
 
         Args:
           step: which checkpoint.
@@ -126,141 +204,59 @@ class Checkpoints:
           {item: tree}.
 
         Raises:
-          ValueError: the checkpoint holds other arrays, or its files are damaged.
+          DamagedError: its files are not what was saved; says which others' are.
+          ValueError: it holds other arrays, or has no such item.
         """
-        for item, wanted in items.items():
-            saved, wanted = shapes_of(self.abstract(step, item)), shapes_of(wanted)
-            check_same_arrays(saved, wanted, str(self.directory / str(step)))
-        args = {k: ocp.args.StandardRestore(v) for k, v in items.items()}
-        return self._restore(step, ocp.args.Composite(**args))
+        folder = self._folder(step)
+        with self._damage_of(step, items):
+            for item in items:
+                folder.check_has(item)
+            return folder.read(items)
 
     def abstract(self, step: int, item: str) -> Any:
         """Returns an item's shapes and types, to restore it whole on every device."""
-        mesh = sharding.make_mesh()
-        whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        folder = self._folder(step)
         with self._damage_of(step):
-            items = self._manager.item_metadata(step)
-            tree = items[item].tree if item in items.keys() else None
-        if tree is None:
-            raise ValueError(
-                f"Checkpoint {self.directory / str(step)} has no {item}: it was "
-                "converted, not trained. Start from it in a new workdir, with "
-                "--config.init_from."
-            )
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree
-        )
+            folder.check_has(item)
+            return folder.abstract(item)
 
     def metrics(self, step: int) -> dict[str, float]:
         """Returns a checkpoint's evaluation, or nothing where there was none."""
-        return self._metrics.read(step)
+        return self._folder(step).evaluation()
 
     def best_step(self) -> int | None:
         """Returns the step whose score is largest, None where none was evaluated."""
-        scores = self._metrics.scores(self.steps())
+        scores = checkpoint_folder.scores(self.directory, self.steps())
         return max(scores, key=lambda step: scores[step], default=None)
 
     def close(self) -> None:
         """Waits, and lets go of the folder."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        if self._manager is not None:
+            self.wait()
+            self._manager.close()
 
-    def _restore(self, step: int, args: ocp.args.Composite) -> Any:
-        with self._damage_of(step):
-            return self._manager.restore(step, args=args)
+    def _folder(self, step: int) -> Folder:
+        return Folder(self.directory / str(step))
+
+    def _writing(self) -> ocp.CheckpointManager:
+        if self._manager is None:
+            raise ValueError(f"{self.directory} is open to restore only.")
+        return self._manager
 
     @contextlib.contextmanager
-    def _damage_of(self, step: int) -> Iterator[None]:
+    def _damage_of(
+        self, step: int, items: Mapping[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Adds to the error of a damaged checkpoint what can be done."""
         try:
             yield
-        except Exception as error:
-            reason = str(error).splitlines()[0][:200] if str(error) else repr(error)
-            raise ValueError(
-                f"Checkpoint {self.directory / str(step)} is damaged ({reason}). "
-                "Remove that folder to go on from the one before it."
+        except DamagedError as error:
+            aside = self._resume_point.set_aside if self._manager else None
+            others = [other for other in self.steps() if other != step]
+            remedy = self._folder(step).remedy(others, items, aside)
+            raise DamagedError(
+                f"Checkpoint {self.directory / str(step)} is damaged: {error}. {remedy}"
             ) from error
-
-
-class _Metrics(NamedTuple):
-    """The evaluations of checkpoints, each a file in the checkpoint's folder."""
-
-    directory: pathlib.Path
-
-    def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes them whole or not at all; one process does."""
-        if jax.process_index() == 0:
-            path = self._path(step)
-            part = path.with_name(f"{path.name}.part")
-            part.write_text(json.dumps(dict(metrics)))
-            part.rename(path)
-
-    def read(self, step: int) -> dict[str, float]:
-        """Returns a step's, nothing where it has none."""
-        path = self._path(step)
-        try:
-            return json.loads(path.read_text()) if path.exists() else {}
-        except ValueError as error:
-            raise ValueError(
-                f"{path} is damaged ({error}): remove it, and the step counts as not "
-                "evaluated."
-            ) from error
-
-    def scores(self, steps: Iterable[int]) -> dict[int, float]:
-        """Returns the scores of those steps that were evaluated."""
-        found = {step: self.read(step).get("score") for step in steps}
-        return {step: score for step, score in found.items() if score is not None}
-
-    def _path(self, step: int) -> pathlib.Path:
-        return self.directory / str(step) / "evaluation.json"
-
-
-class _Best(NamedTuple):
-    """Which checkpoints Orbax may not delete: those whose score is largest."""
-
-    keep: int
-    metrics: _Metrics
-
-    def should_preserve(self, checkpoints, *, context) -> list[bool]:
-        """Returns it for each of the checkpoints."""
-        del context
-        scores = self.metrics.scores(c.step for c in checkpoints)
-        best = sorted(scores, key=lambda step: scores[step], reverse=True)
-        return [c.step in best[: self.keep] for c in checkpoints]
-
-
-def leaves(tree: Any) -> dict[str, Any]:
-    """Names the arrays of a tree: {"module/name": array}."""
-
-    def name(path):
-        return "/".join(jax.tree_util.keystr((key,), simple=True) for key in path)
-
-    return {name(path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def shapes_of(tree: Any) -> Shapes:
-    """Returns the shape and type of every array of a tree, by name."""
-    return {k: (tuple(x.shape), str(x.dtype)) for k, x in leaves(tree).items()}
-
-
-def check_same_arrays(saved: Shapes, wanted: Shapes, where: str) -> None:
-    """Raises ValueError, naming the first differences, unless both are the same."""
-    differences = []
-    for name in sorted(saved.keys() | wanted.keys()):
-        if name not in saved:
-            differences.append(f"  {name}: only in this model, {wanted[name]}")
-        elif name not in wanted:
-            differences.append(f"  {name}: only in the checkpoint, {saved[name]}")
-        elif saved[name] != wanted[name]:
-            differences.append(
-                f"  {name}: {saved[name]} in the checkpoint, {wanted[name]} here"
-            )
-    if differences:
-        shown = "\n".join(differences[:5])
-        raise ValueError(
-            f"The model differs from the one in {where} in {len(differences)} arrays. "
-            "Use the config that it was made with; another model can start from it in "
-            f"a new workdir, with --config.init_from. The first ones:\n{shown}"
-        )
 
 
 def load_variables(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine.named_arrays import shapes_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Donor:
 
     def _load_tree(self, kind: str, fresh: Any) -> Any:
         saved = self.variables[kind]
-        wanted, found = checkpoint.shapes_of(fresh), checkpoint.shapes_of(saved)
+        wanted, found = shapes_of(fresh), shapes_of(saved)
         skipped = {name for name in wanted if self._skips(name)}
         loaded = (wanted.keys() & found.keys()) - skipped
         wrong = [n for n in sorted(loaded) if wanted[n][0] != found[n][0]]

@@ -36,7 +36,7 @@ class Settings:
     log_every: int = 100
     eval_every: int = 1000  # each evaluation comes after a checkpoint
     checkpoint_every: int = 1000
-    keep_last: int = 1
+    keep_last: int = 2
     keep_best: int = 1
     profile_steps: tuple[int, int] | None = None  # the first and last one to trace
 
@@ -71,7 +71,8 @@ def train(
         run.workdir, settings.keep_last, settings.keep_best
     )
     with contextlib.closing(checkpoints):
-        first_step = checkpoints.latest_step() or 0
+        step = checkpoints.step_to_resume()
+        first_step = step or 0
         life.step, life.total_steps = first_step, settings.total_steps
         if first_step:
             check_resumed(checkpoints.about(first_step), task, run)
@@ -82,14 +83,14 @@ def train(
             return
         is_main = jax.process_index() == 0
         goodput = Goodput(run.workdir, life.clock, first_step, life.before, is_main)
-        with (
-            life,  # what was refused above leaves no trace
-            Writer(run.workdir, first_step, is_evaluated, is_main) as writer,
-            _counted(goodput, checkpoints, life),
-        ):
-            make_state = functools.partial(update.init, task.model.batch(1))
-            step = checkpoints.latest_step()
+        make_state = functools.partial(update.init, task.model.batch(1))
+        with life, contextlib.ExitStack() as stack:  # what was refused leaves no trace
+            # Rows are dropped once there is a state: a damaged checkpoint costs none.
             state, window = starting_state(make_state, parallel, checkpoints, run, step)
+            writer = stack.enter_context(
+                Writer(run.workdir, first_step, is_evaluated, is_main)
+            )
+            stack.enter_context(_counted(goodput, checkpoints, life))
             if is_main:
                 description.write(run.workdir, run.about)
             writer.parameters(jax.eval_shape(make_state).params)

@@ -1,15 +1,20 @@
-"""Progress on the console, metrics.jsonl, TensorBoard event files."""
+"""Progress on the console, metrics.jsonl, TensorBoard event files.
+
+Each row is written once, however often a run was killed: what was written of steps that
+come again is dropped before.
+"""
 
 import json
 import logging
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
-import tensorboardX
+
+from perceiver_jax.engine import event_files, files
 
 logger = logging.getLogger(__name__)
 
@@ -41,44 +46,58 @@ class Writer:
 
         What an earlier run wrote of later steps is dropped, as those steps come again,
         and so are evaluations of this step unless it `is_evaluated`.
+
+        Raises:
+          ValueError: a line of metrics.jsonl is damaged.
+          OSError: the files can't be written.
         """
         self._active = active
         if not active:
             return
         self._workdir = workdir
         self._path = workdir / METRICS
-        _drop_after(self._path, start_step, is_evaluated)
-        self._board = tensorboardX.SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=start_step + 1, max_queue=100
-        )
+        board = workdir / "tensorboard"
+        with files.named_in_errors(workdir):
+            names = _drop_after(self._path, start_step, is_evaluated)
+            event_files.drop(
+                board,
+                lambda step, tag: (
+                    step < start_step
+                    or (step == start_step and (is_evaluated or tag in names))
+                ),
+            )
+            self._board = event_files.EventFile(board, start_step)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes one row of numbers, flushed: a killed run keeps its rows."""
         if not self._active:
             return
         row = {"step": step, **{k: float(v) for k, v in values.items()}}
-        with self._path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
-        self._board.flush()
+        with files.named_in_errors(self._path):
+            with self._path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            for name, value in values.items():
+                self._board.scalar(step, name, float(value))
+            self._board.flush()
 
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
         """Writes images [h, w, 3] uint8 to TensorBoard."""
         if not self._active:
             return
-        for name, picture in pictures.items():
-            self._board.add_image(name, picture, step, dataformats="HWC")
-        self._board.flush()
+        with files.named_in_errors(self._workdir):
+            for name, picture in pictures.items():
+                self._board.picture(step, name, picture)
+            self._board.flush()
 
     def texts(self, step: int, texts: Mapping[str, str]) -> None:
         """Writes Markdown to the console and TensorBoard."""
         if not self._active:
             return
-        for name, text in texts.items():
-            logger.info("%s\n%s", name, text)
-            self._board.add_text(name, text, step)
-        self._board.flush()
+        with files.named_in_errors(self._workdir):
+            for name, text in texts.items():
+                logger.info("%s\n%s", name, text)
+                self._board.text(step, name, text)
+            self._board.flush()
 
     def parameters(self, params: Mapping[str, Mapping[str, Any]]) -> None:
         """Writes the table of parameters to a file, and logs the size of each part."""
@@ -122,12 +141,13 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
     path = pathlib.Path(workdir) / METRICS
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: has this run been started?")
-    return [_parse(path, line) for line in _whole_lines(path)]
+    return [row for _, row in _rows(path)]
 
 
-def _drop_after(path: pathlib.Path, step: int, is_evaluated: bool) -> None:
+def _drop_after(path: pathlib.Path, step: int, is_evaluated: bool) -> set[str]:
+    """Drops rows that come again; returns what is kept of `step` itself, by name."""
     if not path.exists():
-        return
+        return set()
 
     def is_kept(row):
         was_trained = any(name.startswith("train/") for name in row)
@@ -135,24 +155,28 @@ def _drop_after(path: pathlib.Path, step: int, is_evaluated: bool) -> None:
             row["step"] == step and (is_evaluated or was_trained)
         )
 
-    kept = [line for line in _whole_lines(path) if is_kept(_parse(path, line))]
+    kept = [(line, row) for line, row in _rows(path) if is_kept(row)]
     new = path.with_suffix(".tmp")
-    new.write_text("".join(kept))
+    new.write_bytes(b"".join(line for line, _ in kept))
     new.replace(path)
+    return {name for _, row in kept if row["step"] == step for name in row}
 
 
-def _whole_lines(path: pathlib.Path) -> list[str]:
-    lines = path.read_text().splitlines(keepends=True)
-    return [line for line in lines if line.endswith("\n")]
-
-
-def _parse(path: pathlib.Path, line: str) -> dict[str, float]:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is damaged: remove its line {line.strip()[:60]!r}."
-        ) from error
+def _rows(path: pathlib.Path) -> Iterator[tuple[bytes, dict[str, float]]]:
+    """Yields the whole lines of metrics.jsonl, and the rows in them."""
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            return  # of a run that was killed while it wrote
+        try:
+            row = json.loads(line)
+            float(row["step"])
+        except (ValueError, KeyError, TypeError) as error:
+            shown = line.decode(errors="replace").strip()[:60]
+            raise ValueError(
+                f"{path} is damaged in line {number}, {shown!r}: mend that line, or "
+                "remove it and go without its numbers."
+            ) from error
+        yield line, row
 
 
 def show(values: Mapping[str, float]) -> str:

@@ -1,7 +1,9 @@
 """Checkpoints: which are kept, what they say of themselves, what they refuse."""
 
+import contextlib
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -114,15 +116,35 @@ def test_without_an_evaluation_no_checkpoint_is_the_best(tmp_path):
         checkpoint.load_variables(tmp_path, "best")
 
 
-def test_damaged_checkpoint_is_named(tmp_path):
-    regression.train(regression.make_task(), tmp_path)
-    folder = tmp_path / "checkpoints" / "6" / "variables"
-    for file in folder.rglob("*"):
-        if file.is_file() and file.parent.name == "d":
-            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    longer = dataclasses.replace(regression.SETTINGS, total_steps=8)
-    with pytest.raises(ValueError, match="checkpoints/6 is damaged"):
-        regression.train(regression.make_task(), tmp_path, longer)
+@pytest.mark.parametrize("is_read_only", [True, False])
+def test_damaged_checkpoint_is_named_with_those_that_are_whole(tmp_path, is_read_only):
+    save(tmp_path, [1.0, 2.0, 3.0], keep_last=3)
+    shutil.rmtree(tmp_path / "checkpoints/3/variables")
+    with contextlib.closing(
+        checkpoint.Checkpoints(tmp_path, 3, read_only=is_read_only)
+    ) as found:
+        wanted = found.abstract(1, "variables")
+        with pytest.raises(ValueError, match="3 is damaged: variables can't") as error:
+            found.restore(3, variables=wanted)
+    flag = "--step=2" if is_read_only else "--resume_from=2"
+    assert "Whole are those of steps 1, 2: " in str(error.value)
+    assert flag in str(error.value)
+
+
+@pytest.mark.parametrize("is_optimizer", [True, False])
+def test_state_that_is_not_finite_is_refused(tmp_path, is_optimizer):
+    bad = {"m": {"w": np.float32([1, np.nan])}}
+    with contextlib.closing(checkpoint.Checkpoints(tmp_path)) as checkpoints:
+        checkpoints.save(1, VARIABLES, OPTIMIZER, {})
+        variables = VARIABLES if is_optimizer else {"params": bad}
+        optimizer = bad if is_optimizer else OPTIMIZER
+        name = "optimizer/m/w" if is_optimizer else "variables/params/m/w"
+        message = (
+            f"{name} is not finite after step 2.*newest checkpoint is that of step 1"
+        )
+        with pytest.raises(FloatingPointError, match=message):
+            checkpoints.save(2, variables, optimizer, {})
+    assert checkpoint.Checkpoints(tmp_path, read_only=True).steps() == [1]
 
 
 def test_damaged_evaluation_is_named(tmp_path):

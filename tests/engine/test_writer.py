@@ -1,10 +1,11 @@
 """What a run writes of itself, and what is dropped when it goes on."""
 
-import struct
+import io
 
 import numpy as np
+import PIL.Image
+import programs
 import pytest
-from tensorboardX.proto import event_pb2
 
 from perceiver_jax.engine import writer
 from perceiver_jax.engine.writer import METRICS, Writer, read_metrics
@@ -38,10 +39,20 @@ def test_half_a_line_of_a_killed_run_is_left_out(tmp_path):
 
 def test_a_damaged_line_is_named(tmp_path):
     (tmp_path / METRICS).write_text('{"step": 1}\n{"st\n{"step": 3}\n')
-    with pytest.raises(ValueError, match=f"{METRICS} is damaged: remove its line.*st"):
+    told = f"{METRICS} is damaged in line 2, '{{\"st': mend that line, or remove it"
+    with pytest.raises(ValueError, match=told):
         read_metrics(tmp_path)
+    before = (tmp_path / METRICS).read_bytes()
     with pytest.raises(ValueError, match=f"{METRICS} is damaged"):
         Writer(tmp_path, 3)
+    assert (tmp_path / METRICS).read_bytes() == before
+
+
+@pytest.mark.parametrize("line", [b"3", b'{"loss": 1}', b'{"step": "x"}', b"\xff\x00"])
+def test_a_line_that_is_no_row_is_damaged(tmp_path, line):
+    (tmp_path / METRICS).write_bytes(b'{"step": 1}\n' + line + b"\n")
+    with pytest.raises(ValueError, match="damaged in line 2"):
+        read_metrics(tmp_path)
 
 
 def test_run_that_was_not_started_is_named(tmp_path):
@@ -57,18 +68,9 @@ def test_rows_that_come_again_are_dropped(tmp_path, step, is_evaluated, kept):
     write(tmp_path)
     with Writer(tmp_path, step, is_evaluated):
         assert read_metrics(tmp_path) == ROWS[:kept]
+    shown = [(tag, step) for tag, step, _ in programs.board(tmp_path)]
+    assert shown == [(list(row)[1], row["step"]) for row in ROWS[:kept]]
     assert [path.name for path in tmp_path.glob("metrics*")] == [METRICS]
-
-
-def events(folder):
-    """The values in a folder's one event file: length, checksum, event, checksum."""
-    (path,) = folder.iterdir()
-    rest = path.read_bytes()
-    while rest:
-        (length,) = struct.unpack("<Q", rest[:8])
-        event = event_pb2.Event.FromString(rest[12 : 12 + length])
-        yield from event.summary.value
-        rest = rest[16 + length :]
 
 
 def test_tensorboard_shows_numbers_pictures_and_texts(tmp_path, caplog):
@@ -78,11 +80,12 @@ def test_tensorboard_shows_numbers_pictures_and_texts(tmp_path, caplog):
         made.pictures(1, {"test/shown": picture})
         made.texts(1, {"test/said": "**words**"})
     assert "test/said\n**words**" in caplog.text
-    scalar, image, text = events(tmp_path / "tensorboard")
-    assert (scalar.tag, scalar.simple_value) == ("train/loss", 3.0)
-    assert (image.tag, image.image.height, image.image.width) == ("test/shown", 4, 6)
-    assert text.tag.startswith("test/said")
-    assert text.tensor.string_val == [b"**words**"]
+    scalar, image, text = programs.board(tmp_path)
+    assert scalar == ("train/loss", 1, 3.0)
+    assert image[:2] == ("test/shown", 1)
+    shown = PIL.Image.open(io.BytesIO(image[2]))
+    assert shown.size == (6, 4)
+    assert text == ("test/said/text_summary", 1, "**words**")
 
 
 def test_parameters_are_told_by_part_and_listed_in_a_file(tmp_path, caplog):
@@ -111,3 +114,11 @@ def test_other_processes_write_nothing(tmp_path):
 
 def test_numbers_on_one_line():
     assert writer.show({"a": 0.123456, "b": 12345.6}) == "a 0.1235  b 1.235e+04"
+
+
+def test_full_disk_is_named(tmp_path):
+    with Writer(tmp_path, 0) as made:
+        (tmp_path / METRICS).symlink_to("/dev/full")
+        with pytest.raises(OSError, match="No space left on device") as error:
+            made.scalars(1, {"train/loss": 3.0})
+    assert error.value.filename == str(tmp_path / METRICS)

@@ -10,7 +10,7 @@ import numpy as np
 import programs
 import pytest
 
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine import checkpoint, named_arrays
 
 
 def train(workdir, devices, run=programs.RUN):
@@ -42,7 +42,7 @@ def arrays(workdir, step):
         variables=checkpoints.abstract(step, "variables"),
         optimizer=checkpoints.abstract(step, "optimizer"),
     )
-    return checkpoint.leaves(dict(found.items()))
+    return named_arrays.leaves(dict(found.items()))
 
 
 def assert_equal_runs(one, other):
@@ -51,6 +51,11 @@ def assert_equal_runs(one, other):
     for name in left:
         np.testing.assert_array_equal(left[name], right[name], err_msg=name)
     assert programs.rows(one) == programs.rows(other)
+    shown = [(tag, step) for tag, step, _ in programs.board(one)]
+    assert len(shown) == len(set(shown))
+    assert sorted(shown) == sorted(
+        (tag, step) for tag, step, _ in programs.board(other)
+    )
 
 
 @pytest.fixture

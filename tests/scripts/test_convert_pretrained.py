@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from configs import glue
 from experiments.imagenet import class_names
-from perceiver_jax.engine import checkpoint, description
+from perceiver_jax.engine import checkpoint, description, named_arrays
 from perceiver_jax.engine.task import Identity
 from perceiver_jax.pretrained import files, rules
 from scripts import convert_pretrained
@@ -100,7 +100,7 @@ def test_training_can_start_from_a_converted_model(trained_digits, tmp_path):
     convert(f"--from={out}", f"--out={tmp_path / 'converted'}")
     variables, about, _ = checkpoint.load_variables(trained_digits)
     back, about_back, _ = checkpoint.load_variables(tmp_path / "converted")
-    found, expected = checkpoint.leaves(back), checkpoint.leaves(variables)
+    found, expected = named_arrays.leaves(back), named_arrays.leaves(variables)
     assert found.keys() == expected.keys()
     for name, array in found.items():
         np.testing.assert_array_equal(array, expected[name])
@@ -329,7 +329,7 @@ def test_models_without_a_counterpart_can_not_be_exported(tmp_path):
     config = glue.get_config("cola")
     about = description.describe(config.task, Identity(), json.loads(config.to_json()))
     checkpoints = checkpoint.Checkpoints(tmp_path / "glue")
-    checkpoints.save(0, {"params": {"a": {"w": np.ones(2)}}}, None, about)
+    checkpoints.save(0, {"params": {"a": {"w": np.ones(2, np.float32)}}}, None, about)
     checkpoints.close()
     with pytest.raises(ValueError, match="task='glue'.*configs/imagenet.py:fourier"):
         convert_pretrained.to_huggingface(tmp_path / "glue", tmp_path / "out")

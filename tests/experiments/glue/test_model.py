@@ -9,7 +9,7 @@ import small_text
 from configs import glue as glue_configs
 from experiments.glue import model
 from experiments.masked_lm import model as text_model
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine import named_arrays
 
 
 @pytest.mark.parametrize("variant", [*glue_configs.MULTITASK, "bert"])
@@ -40,8 +40,8 @@ def test_every_readout_answers_the_task_that_is_asked(variant):
 
     mlm = hk.transform(text_model.Forward(config.model))
     shapes = jax.eval_shape(lambda: mlm.init(jax.random.key(0), batch, False))
-    pretrained = set(checkpoint.shapes_of(shapes))
-    new = set(checkpoint.shapes_of(params)) - pretrained
+    pretrained = set(named_arrays.shapes_of(shapes))
+    new = set(named_arrays.shapes_of(params)) - pretrained
     tables = {"shared_token": set(), "multitask_query": {"task_queries/queries"}}
     layers = ("hidden/w", "hidden/b", "output/w", "output/b")
     heads = {f"{task}_head/{layer}" for task in ("one", "two") for layer in layers}
