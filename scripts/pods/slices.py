@@ -28,6 +28,10 @@ class Refused(RuntimeError):
     """Google Cloud will not give the slice."""
 
 
+class Lost(Failed):
+    """The slice was taken away."""
+
+
 def find_runtime(type_name: str) -> str:
     """Returns the software that machines of a type are started with."""
     generation = type_name.partition("-")[0]
@@ -66,51 +70,64 @@ class Slice:
 
     def state(self) -> str:
         """Returns the state of the queued resource; "" where there is none."""
+        return self._look("queued-resources", "state.state", HERE)
+
+    def is_lost(self) -> bool:
+        """Says whether the slice was taken away."""
+        if (state := self.state()) != HERE:
+            return state in ("", *GONE)
+        return self._look("tpu-vm", "state", "READY") in ("", *VM_GONE)
+
+    def _look(self, kind: str, field: str, assumed: str) -> str:
+        """Returns a field of what gcloud describes; "" where there is no such thing."""
         try:
             return self.gcloud.tpus(
-                *("queued-resources", "describe", self.name),
-                "--format=value(state.state)",
-                assumed=HERE,
+                *(kind, "describe", self.name, f"--format=value({field})"),
+                assumed=assumed,
             ).strip()
         except Failed as error:
             if re.search("not[_ ]found", str(error), re.IGNORECASE):
                 return ""
             raise
 
-    def is_lost(self) -> bool:
-        """Says whether the slice was taken away."""
-        if (state := self.state()) != HERE:
-            return state in ("", *GONE)
-        vm = self.gcloud.tpus(
-            *("tpu-vm", "describe", self.name), "--format=value(state)", assumed="READY"
-        )
-        return vm.strip() in VM_GONE
+    def request(self) -> bool:
+        """Queues for the slice, unless it is there or queued for.
 
-    def request(self) -> None:
-        """Queues for the slice, unless it is there or queued for."""
-        state = "" if self.gcloud.dry_run else self.state()
-        if state in (FAILED, *GONE):  # of another day
+        One that was taken away is deleted before.
+
+        Returns:
+          whether it is a new one.
+        """
+        if not self.gcloud.dry_run and (state := self.state()):
+            if state != FAILED and not self.is_lost():
+                return False
             self.delete()
-            state = ""
-        if not state:
-            self.create()
+        self.create()
+        return True
 
     def create(self) -> None:
-        """Queues for the slice."""
-        self.gcloud.tpus(
-            *("queued-resources", "create", self.name),
-            f"--node-id={self.name}",
-            f"--accelerator-type={self.type}",
-            f"--runtime-version={self.runtime}",
-            *(["--spot"] if self.spot else []),
-        )
+        """Queues for the slice.
+
+        Raises:
+          Refused: Google Cloud takes no such request.
+        """
+        try:
+            self.gcloud.tpus(
+                *("queued-resources", "create", self.name),
+                f"--node-id={self.name}",
+                f"--accelerator-type={self.type}",
+                f"--runtime-version={self.runtime}",
+                *(["--spot"] if self.spot else []),
+            )
+        except Failed as error:
+            raise Refused(str(error)) from None
 
     def wait(self) -> None:
         """Waits until the slice is there.
 
         Raises:
           Refused: it will never be.
-          Failed: it was taken away before it was there.
+          Lost: it was taken away before it was there.
         """
         told = ""
         while (state := self.state()) != HERE:
@@ -121,7 +138,7 @@ class Slice:
                     f"why, with --keep: {shlex.join(self.gcloud.command(*describe))}"
                 )
             if state in ("", *GONE):
-                raise Failed(f"{self.name} was taken away before it was there.")
+                raise Lost(f"{self.name} was taken away before it was there.")
             if state != told:
                 self.tell(state)
                 told = state

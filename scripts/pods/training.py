@@ -12,13 +12,13 @@ import time
 from collections.abc import Sequence
 
 from scripts.pods.gcloud import Failed
-from scripts.pods.slices import Slice
+from scripts.pods.slices import Lost, Slice
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CODE = "~/perceiver_jax"  # on each worker
 WORKER = f"{CODE}/scripts/pods/worker.sh"
 AGAIN = 75  # exit status of a training that was stopped and wants to go on
-PATIENCE = 5  # failures in a row, each after a pause
+PATIENCE = 20  # failures in a row, each after a pause
 
 
 class Ended(RuntimeError):
@@ -98,20 +98,20 @@ class Training:
         """Trains to the end, on as many slices, one after the other, as it takes.
 
         A slice that is there already is used, and a training that runs on it is gone on
-        with. A slice that is taken away is deleted and made anew.
+        with. A slice that is taken away is deleted and made anew, however often.
 
         Raises:
           Ended: training ended with an error that a restart does not mend, or was
             restarted too often.
-          slices.Refused, Failed: no slice can be had, or its workers not be reached.
+          slices.Refused: no slice can be had.
+          Failed: gcloud, or the workers, can't be reached.
         """
         ready = False  # whether this slice has our code
-        failures = 0  # one after the other
-        for restart in range(max_restarts + 1):
-            if restart:
-                self.slice.tell(f"restart {restart} of at most {max_restarts}")
-            self.slice.request()
+        restarts = failures = 0  # failures one after the other
+        while True:
             try:
+                if self.slice.request():
+                    ready = False
                 self.slice.wait()
                 if "running" not in self.statuses().values():
                     if not ready:
@@ -121,22 +121,20 @@ class Training:
                 ready, failures = True, 0
                 if self._watch():
                     return
-                lost = self.slice.is_lost()
-            except Failed as error:
-                lost = self.slice.is_lost()
-                failures += not lost
+            except Failed as error:  # also of this machine's network
+                failures += not isinstance(error, Lost)
                 if failures > PATIENCE:
                     raise
                 self.slice.tell(str(error))
-                time.sleep(self.slice.poll_seconds)  # workers may not be up yet
-            if lost:
-                self.slice.tell("was taken away")
-                self.slice.delete()
-                ready = False
-        raise Ended(
-            f"Training was started {max_restarts + 1} times and not finished "
-            f"(--max_restarts={max_restarts})."
-        )
+                time.sleep(self.slice.poll_seconds)
+                continue
+            restarts += 1
+            if restarts > max_restarts:
+                raise Ended(
+                    f"Training was started {restarts} times and not finished "
+                    f"(--max_restarts={max_restarts})."
+                )
+            self.slice.tell(f"restart {restarts} of at most {max_restarts}")
 
     def run_and_clean_up(self, max_restarts: int, keep: bool = False) -> int:
         """Trains until it is done, and deletes the slice however it ends.
@@ -167,24 +165,42 @@ class Training:
                     self.slice.tell(str(error))
             return AGAIN
         finally:
-            # Another Ctrl-C must not end gcloud while it deletes.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             if keep:
                 self.slice.tell("is kept, and paid for, until it is deleted")
             else:
-                self.slice.delete()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+                self._delete()
+
+    def _delete(self) -> None:
+        # Another Ctrl-C must not end gcloud while it deletes.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self.slice.delete()
+        except Failed as error:
+            raise Failed(
+                f"{self.slice.name} may still be there, and paid for: see to it with "
+                f"scripts.tpu delete. {error}"
+            ) from None
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _watch(self) -> bool:
-        """Waits for the end, and returns whether all is done; else it can go on."""
+        """Waits for the end, and returns whether all is done; else it can go on.
+
+        Raises:
+          Lost: the slice was taken away.
+          Ended: training ended with an error.
+          Failed: workers can't be reached any more.
+        """
         told: dict[str, int] = {}
         troubles = 0
         while True:
             try:
                 statuses = self.statuses()
             except Failed:
+                if self.slice.is_lost():
+                    raise Lost(f"{self.slice.name} was taken away.") from None
                 troubles += 1
-                if self.slice.is_lost() or troubles > PATIENCE:
+                if troubles > PATIENCE:
                     raise
                 time.sleep(self.slice.poll_seconds)
                 continue
@@ -201,7 +217,7 @@ class Training:
             if "running" not in counts:
                 return False
             troubles = troubles + 1 if len(counts) > 1 else 0
-            if troubles > 2 * PATIENCE:  # the others should have ended by themselves
+            if troubles > PATIENCE:  # the others should have ended by themselves
                 self.stop()
                 return False
             time.sleep(self.slice.poll_seconds)

@@ -21,11 +21,10 @@ def test_a_slice_is_asked_for_as_its_flags_say(gcloud, pod):
 
 
 def test_it_is_asked_for_once(gcloud, pod):
-    pod.request()
-    pod.request()
+    assert pod.request() and not pod.request()
     assert gcloud.told() == ["queued-resources create"]
-    gcloud.cue(state=["SUSPENDED", "SUSPENDED"])
-    pod.request()
+    gcloud.cue(state=["SUSPENDED", "SUSPENDED", "SUSPENDED"])
+    assert pod.request()
     more = ["queued-resources delete", "queued-resources create"]
     assert gcloud.told()[1:] == more
 
@@ -43,7 +42,7 @@ def test_a_slice_can_be_refused_or_lost_while_waited_for(gcloud, pod):
     gcloud.cue(state=["FAILED", "SUSPENDING"])
     with pytest.raises(slices.Refused, match="queued-resources describe n --zone=z"):
         pod.wait()
-    with pytest.raises(Failed, match="n was taken away before it was there"):
+    with pytest.raises(slices.Lost, match="n was taken away before it was there"):
         pod.wait()
 
 
@@ -53,6 +52,8 @@ def test_it_is_lost_when_either_part_is(gcloud, pod):
     assert not pod.is_lost()
     gcloud.cue(state=["SUSPENDED", "PROVISIONING"])
     assert pod.is_lost() and not pod.is_lost()
+    gcloud.cue(tpu_vm__describe=["ERROR: Resource 'n' was not found"])
+    assert pod.is_lost()
     (gcloud.folder / "preempted").touch()
     assert pod.is_lost()
 

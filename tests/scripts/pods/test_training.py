@@ -55,15 +55,18 @@ def test_a_slice_that_is_taken_away_is_made_anew(gcloud, job):
 
 
 def test_a_queue_that_is_suspended_is_joined_anew(gcloud, job):
-    gcloud.cue(state=["PROVISIONING", "SUSPENDED", "SUSPENDED", "SUSPENDED"])
+    gcloud.cue(state=["PROVISIONING", *["SUSPENDED"] * 4])
     assert job.run_and_clean_up(5) == 0
     assert gcloud.told()[:4] == [CREATE, DELETE, CREATE, "tpu-vm scp"]
 
 
 def test_a_lost_connection_is_not_the_end(gcloud, job):
     reset = "ssh: Connection reset"
-    gcloud.cue(tpu_vm__ssh=[reset, "", "", reset, "", "", "", "", "", reset, reset])
-    assert job.run_and_clean_up(2) == 0
+    gcloud.cue(
+        tpu_vm__ssh=[reset, "", "", reset, "", "", "", "", "", reset, reset],
+        queued_resources__describe=["", "", "ERROR: no route to host"],
+    )
+    assert job.run_and_clean_up(0) == 0
     # Once before anything, once in the middle of it, and while training runs.
     assert gcloud.told() == [CREATE, *PREPARE[:3], *PREPARE, "start", DELETE]
 
@@ -88,7 +91,7 @@ def test_too_many_restarts_end_it(gcloud, job):
 
 def test_a_slice_that_can_not_be_had_is_told(gcloud, job):
     gcloud.cue(queued_resources__create=["ERROR: Quota 'TPUS' exceeded. Limit: 0.0"])
-    with pytest.raises(Failed, match="Quota 'TPUS' exceeded.*iam-admin/quotas"):
+    with pytest.raises(Refused, match="Quota 'TPUS' exceeded.*iam-admin/quotas"):
         job.run_and_clean_up(5)
     assert gcloud.told() == [CREATE]  # there is nothing to delete
 
@@ -129,7 +132,7 @@ def test_ctrl_c_saves_and_cleans_up(gcloud, job, keep):
 
 
 def test_a_training_that_runs_is_not_started_twice(gcloud, job):
-    gcloud.cue(training=["until_stopped"])
+    gcloud.cue(training=["until_stopped", "until_stopped"])
     job.slice.request()
     job.copy()
     job.install()
@@ -183,3 +186,13 @@ def test_what_training_needs_is_looked_at_before_anything_is_paid_for():
         training.check_workdir(both, "", "")
     with pytest.raises(ValueError, match="in the bucket: --workdir=/mnt/c/RUN"):
         training.check_workdir(both, "c", "")
+
+
+def test_a_slice_that_can_not_be_deleted_is_told(gcloud, job):
+    job.slice.request()
+    gcloud.cue(
+        queued_resources__delete=["ERROR: no route to host"], training=["one_fails"]
+    )
+    with pytest.raises(Failed, match="n may still be there, and paid for: .* delete"):
+        job.run_and_clean_up(0)
+    assert gcloud.workers()
