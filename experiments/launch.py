@@ -12,7 +12,14 @@ from ml_collections import config_dict
 
 from experiments import build, checklist
 from perceiver_jax.cluster import life, processes
-from perceiver_jax.engine import checkpoint, description, init_from, sharding, training
+from perceiver_jax.engine import (
+    checkpoint,
+    description,
+    init_from,
+    sharding,
+    training,
+    window,
+)
 from perceiver_jax.engine.task import Task
 from perceiver_jax.engine.update import Update
 
@@ -35,7 +42,7 @@ def train(
     """
     try:
         _check_workdir(workdir)
-        plan = _Plan.of(config, profile_steps)
+        plan = Plan.of(config, profile_steps)
     except Exception as error:
         processes.tell(str(error))
         raise
@@ -49,10 +56,15 @@ def train(
     logger.info("%s", checklist.checklist(*plan[:4], workdir))
     free = (*build.FREE, *build.find(config, "fields").FREE)
     run = training.Run(workdir, plan.about, plan.donor, free, allow_changes)
-    training.train(*plan[:4], run, lived)
+    try:
+        training.train(*plan[:4], run, lived)
+    except window.NonFiniteError as error:
+        look = f"python -m experiments.replay --workdir={workdir} --step={error.step}"
+        message = f"{error} To see what did it:\n{look}"
+        raise window.NonFiniteError(message, error.step) from error
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """All that a config says, built."""
 
     task: Task
@@ -64,8 +76,10 @@ class _Plan(NamedTuple):
 
     @classmethod
     def of(
-        cls, config: config_dict.ConfigDict, profile_steps: tuple[int, int] | None
-    ) -> "_Plan":
+        cls,
+        config: config_dict.ConfigDict,
+        profile_steps: tuple[int, int] | None = None,
+    ) -> "Plan":
         """Builds it, and writes nothing."""
         build.check(config)
         parallel = sharding.make_parallel(config.compile, config.shard_state)

@@ -47,6 +47,10 @@ class Data:
                 found["x"][0, 0] = np.nan
             yield found
 
+    def names(self, start_step, total_steps):
+        del total_steps
+        return [f"row {row} of seed {start_step + 1}" for row in range(8)]
+
 
 def metrics(outputs, batch):
     loss = (outputs - batch["y"]) ** 2

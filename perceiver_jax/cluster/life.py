@@ -123,6 +123,10 @@ class Life:
         if self.asked:
             raise Stopped(f"Asked to stop ({self.asked}).")
 
+    def progress(self) -> None:
+        """Says that the phase goes on: nothing is stuck."""
+        self.clock.switch(self.clock.current)
+
     def __enter__(self) -> "Life":
         """Starts to beat."""
         self._pulse = heartbeat.Pulse(self._workdir, self._index)

@@ -87,15 +87,10 @@ class Goodput:
         total = sum(seconds.values())
         rows = [*seconds.items(), ("in all", total)]
         lines = [f"  {name:10} {s:10.1f} s {s / total:7.1%}" for name, s in rows]
-        starts = len(self._lives)
-        between = self._lives[-1][1] - self._lives[0][0] - self._alive()
-        lines.append(
-            f"  in {starts} starts, with {max(between, 0.0):.1f} s between them"
-        )
+        alive = sum(end - start for start, end in self._lives)
+        between = max(0.0, self._lives[-1][1] - self._lives[0][0] - alive)
+        lines.append(f"  starts: {len(self._lives)}, with {between:.1f} s between them")
         return "\n".join(lines)
-
-    def _alive(self) -> float:
-        return sum(end - start for start, end in self._lives)
 
     def _read(self) -> Mapping[str, Any]:
         try:

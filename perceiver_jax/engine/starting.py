@@ -59,14 +59,14 @@ def starting_state(
     parallel: sharding.OverMesh | sharding.OverPmap,
     checkpoints: checkpoint.Checkpoints,
     run: Run,
+    step: int | None,
 ) -> tuple[TrainState, Window]:
     """Decides how training starts. In this order:
 
-    1. The workdir has a checkpoint: resume it, exactly.
+    1. The workdir has a checkpoint, of `step`: resume it, exactly.
     2. The run has a donor (init_from): its arrays, where names match; step 0.
     3. Neither: initialise from the seed.
     """
-    step = checkpoints.latest_step()
     if step is not None:
         variables, rest = split_state(parallel.abstract_state(make_state))
         items = checkpoints.restore(step, variables=variables, optimizer=rest)

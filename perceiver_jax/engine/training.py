@@ -13,7 +13,7 @@ import jax
 from perceiver_jax.cluster import phases, processes
 from perceiver_jax.cluster.life import Life
 from perceiver_jax.cluster.signals import Stopped
-from perceiver_jax.engine import checkpoint, evaluation, flops, sharding
+from perceiver_jax.engine import checkpoint, description, evaluation, flops, sharding
 from perceiver_jax.engine.feed import Feed
 from perceiver_jax.engine.goodput import Goodput
 from perceiver_jax.engine.keeper import Keeper
@@ -88,9 +88,14 @@ def train(
             _counted(goodput, checkpoints, life),
         ):
             make_state = functools.partial(update.init, task.model.batch(1))
-            state, window = starting_state(make_state, parallel, checkpoints, run)
+            step = checkpoints.latest_step()
+            state, window = starting_state(make_state, parallel, checkpoints, run, step)
+            if is_main:
+                description.write(run.workdir, run.about)
             writer.parameters(jax.eval_shape(make_state).params)
-            evaluator = evaluation.Evaluator(task, update.forward, parallel)
+            evaluator = evaluation.Evaluator(
+                task, update.forward, parallel, life.progress
+            )
             parts = (evaluator, parallel, checkpoints, writer, window, run)
             keeper = Keeper(*parts, life, goodput)
             if not is_evaluated:

@@ -15,7 +15,16 @@ MAX_IN_FLIGHT = 8
 
 
 class NonFiniteError(FloatingPointError):
-    """The loss or its gradient is not finite; names the step."""
+    """The loss or its gradient is not finite; names the step.
+
+    Attributes:
+      step: which one, counted from 1.
+    """
+
+    def __init__(self, message: str, step: int):
+        """Takes what to say, and the step."""
+        super().__init__(message)
+        self.step = step
 
 
 class Window:
@@ -57,7 +66,8 @@ class Window:
                         f"{name} is {sums[name][0] / sums[name][1]} at step {step}; "
                         f"means before it: {show(self._mean.result()) or 'none'}. "
                         f"{newest}. Try a lower learning rate, clip_norm, or "
-                        "precision with compute=float32."
+                        "precision with compute=float32.",
+                        step,
                     )
             self._mean.add(sums)
 

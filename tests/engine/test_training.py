@@ -9,7 +9,7 @@ import regression
 
 from perceiver_jax.data import sources
 from perceiver_jax.data.loader import EvalLoader
-from perceiver_jax.engine import checkpoint, init_from, window
+from perceiver_jax.engine import checkpoint, description, init_from, window
 from perceiver_jax.engine.task import Evaluation
 from perceiver_jax.engine.writer import read_metrics
 
@@ -33,6 +33,7 @@ def test_training_learns_logs_evaluates_and_keeps_checkpoints(tmp_path):
     about = checkpoints.about(6)
     assert about["task"] == "regression" and about["config"] == {"a": 1}
     assert about["git"] and about["versions"]["jax"] == jax.__version__
+    assert description.read(tmp_path)["config"] == {"a": 1}
     assert list(tmp_path.glob("tensorboard/events*"))
     table = (tmp_path / "parameters.txt").read_text()
     assert "hidden" in table and "w [3, 3]" in table
@@ -99,6 +100,7 @@ def test_workdir_of_another_task_or_model_is_refused(tmp_path):
     other = dataclasses.replace(regression.make_task(), name="other")
     with pytest.raises(ValueError, match="task 'regression', not of 'other'"):
         regression.train(other, tmp_path)
+    assert description.read(tmp_path)["task"] == "regression"
     with pytest.raises(ValueError, match=r"params/hidden/b: \(\(3,\)") as error:
         regression.train(regression.make_task(width=5), tmp_path, longer)
     assert "--config.init_from" in str(error.value)
