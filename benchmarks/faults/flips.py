@@ -1,17 +1,27 @@
 """Checkpoints whose files are damaged: refused by name, or as good as before."""
 
+import json
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.faults import judge
-from benchmarks.faults.judge import Verdict
+from benchmarks.faults import judge, runs
+from benchmarks.faults.judge import Finished, Verdict
+from benchmarks.faults.kills import ONE
+from benchmarks.faults.runs import Kind, Place
+from benchmarks.faults.table import Outcome
 from experiments import program
+from perceiver_jax.cluster import phases
+from perceiver_jax.cluster.signals import UNFINISHED
 from perceiver_jax.engine import checkpoint
 
+OF_PROGRAMS = 6  # damages that whole programs are started for
 REFUSED = "refused"
 HARMLESS = "not used, or the same"
 
@@ -91,8 +101,12 @@ def truncate(path: pathlib.Path, rng: np.random.Generator) -> str:
 Damage = Callable[[pathlib.Path, np.random.Generator], str]
 
 
-def damaged(
-    whole: Whole, damage: Damage, tries: int, rng: np.random.Generator
+def _copies(
+    whole: Whole,
+    damage: Damage,
+    tries: int,
+    folder: pathlib.Path,
+    rng: np.random.Generator,
 ) -> Iterator[tuple[pathlib.Path, str]]:
     """Yields copies of a run, each with another damage, and what that is.
 
@@ -100,15 +114,35 @@ def damaged(
     """
     files: list[pathlib.Path] = []
     for number in range(tries):
-        files = files or list(rng.permutation(whole.files()))
+        files = files or [pathlib.Path(path) for path in rng.permutation(whole.files())]
         path = files.pop()
-        copy = whole.workdir.with_name(f"{whole.workdir.name}_damaged_{number}")
+        copy = folder / f"run_{number}"
         shutil.copytree(whole.workdir, copy)
         yield copy, damage(copy / path.relative_to(whole.workdir), rng)
         shutil.rmtree(copy)
 
 
-def judge_read(
+class Damaged(NamedTuple):
+    """Damages a checkpoint, and reads it as training and evaluation do."""
+
+    damage: Damage
+    tries: int
+    whole: Whole
+
+    def run(self, folder: pathlib.Path, rng: np.random.Generator) -> list[Outcome]:
+        """Returns two outcomes of each damage."""
+        found = []
+        case = DAMAGES[self.damage]
+        for copy, what in _copies(self.whole, self.damage, self.tries, folder, rng):
+            for reads, read in (
+                ("resuming", self.whole.resume),
+                ("evaluating", self.whole.evaluate),
+            ):
+                found.append(Outcome(f"{case}: {reads}", *_judge(read, copy, what)))
+        return found
+
+
+def _judge(
     read: Callable[[pathlib.Path], bool], copy: pathlib.Path, what: str
 ) -> Verdict:
     """Says whether a damaged copy is refused by name, or read as what it was."""
@@ -122,3 +156,82 @@ def judge_read(
         return Verdict(judge.OTHER, f"{what}: not named in {str(error)[:200]}")
     except Exception as error:
         return Verdict(judge.OTHER, f"{what}: {error!r}"[:300])
+
+
+DAMAGES = {flip_bit: "a bit flipped", truncate: "a file cut short"}
+
+
+class ThroughPrograms(NamedTuple):
+    """Damages a checkpoint, and has experiments.evaluate and .train use it.
+
+    Attributes:
+      whole: of a run that was stopped.
+      cache: folder of compiled programs.
+      wanted: the run, finished.
+    """
+
+    whole: Whole
+    cache: pathlib.Path
+    wanted: Finished
+
+    def run(self, folder: pathlib.Path, rng: np.random.Generator) -> list[Outcome]:
+        """Returns two outcomes of each damage."""
+        right = self._evaluate(self.whole.workdir)
+        found = []
+        for copy, what in _copies(self.whole, flip_bit, OF_PROGRAMS, folder, rng):
+            evaluated = self._evaluate(copy)
+            same = Verdict(judge.OK, HARMLESS)
+            if evaluated.numbers != right.numbers:
+                same = Verdict(judge.WRONG, f"{what}: {evaluated.numbers}")
+            verdict = _refused(copy, what, evaluated.status, evaluated.said) or same
+            found.append(Outcome("a bit flipped: experiments.evaluate", *verdict))
+
+            with runs.started(ONE, Place(copy, folder, self.cache)) as (trainee,):
+                status, said = trainee.process.wait(), trainee.said()
+            verdict = _refused(copy, what, status, said)
+            verdict = verdict or Finished.read(copy).compare(self.wanted)
+            found.append(Outcome("a bit flipped: experiments.train", *verdict))
+        return found
+
+    def _evaluate(self, workdir: pathlib.Path) -> "_Evaluated":
+        command = [sys.executable, "-m", "experiments.evaluate"]
+        done = subprocess.run(
+            [*command, f"--workdir={workdir}"],
+            cwd=runs.ROOT,
+            env=runs.environment(self.cache),
+            capture_output=True,
+            text=True,
+        )
+        numbers = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+        numbers.pop("checkpoint", None)
+        return _Evaluated(done.returncode, done.stderr, numbers)
+
+
+class _Evaluated(NamedTuple):
+    status: int
+    said: str
+    numbers: dict[str, Any]
+
+
+def _refused(copy: pathlib.Path, what: str, status: int, said: str) -> Verdict | None:
+    """Says how a program refused a damaged copy; None where it did not."""
+    if status == 0:
+        return None
+    last = said.splitlines()[-1] if said else ""
+    if status == 1 and str(copy) in last:
+        return Verdict(judge.OK, REFUSED)
+    return Verdict(judge.OTHER, f"{what}: status {status}, {last[:300]}")
+
+
+def stopped_run(kind: Kind, place: Place) -> Whole:
+    """Returns the newest checkpoint of a run that was stopped, made at the first call."""
+    if not (place.logs / "stopped").exists():
+        shutil.rmtree(place.workdir, ignore_errors=True)
+        with runs.started(kind, place, "--config.stall_limit=600") as trainees:
+            runs.waited(lambda: trainees[0].entered(phases.SAVE) > 4, runs.PATIENCE)
+            trainees[0].process.send_signal(signal.SIGTERM)
+            for trainee in trainees:
+                if trainee.process.wait() != UNFINISHED:
+                    raise RuntimeError(trainee.said()[-2000:])
+        (place.logs / "stopped").touch()
+    return Whole.read(place.workdir)

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from tensorboardX.proto import event_pb2
 
+from benchmarks.faults import runs
 from perceiver_jax.cluster import heartbeat
 from perceiver_jax.engine import checkpoint
 from perceiver_jax.engine.writer import read_metrics
@@ -39,7 +40,7 @@ class Finished(NamedTuple):
 
     Attributes:
       arrays: of its last checkpoint, {"item/name": bits}.
-      about: what that says of itself.
+      window: the running means that are saved with it.
       evaluations: of its last and its best checkpoint, {step: numbers}.
       rows: of metrics.jsonl: {(step, name): value} without timings.
       events: of TensorBoard, {(step, tag): value}, without timings.
@@ -49,7 +50,7 @@ class Finished(NamedTuple):
     """
 
     arrays: Mapping[str, bytes]
-    about: Mapping[str, Any]
+    window: Mapping[str, Any]
     evaluations: Mapping[int, Mapping[str, float]]
     rows: Mapping[Hashable, float]
     events: Mapping[Hashable, float]
@@ -63,7 +64,6 @@ class Finished(NamedTuple):
         saved = checkpoint.Checkpoints(workdir, read_only=True)
         last = saved.latest_step()
         best = saved.best_step()
-        about = saved.about(last)
         wanted = {item: saved.abstract(last, item) for item in ITEMS}
         rows = collections.Counter[Hashable]()
         numbers: dict[Hashable, float] = {}
@@ -80,7 +80,7 @@ class Finished(NamedTuple):
         left = [p for pattern in HALF_WRITTEN for p in workdir.rglob(pattern)]
         return cls(
             arrays=bits(saved.restore(last, **wanted)),
-            about={k: v for k, v in about.items() if k not in ("git", "time")},
+            window=saved.about(last)["window"],
             evaluations={step: saved.metrics(step) for step in (last, best)},
             rows=numbers,
             events=events,
@@ -96,7 +96,7 @@ class Finished(NamedTuple):
             ("numbers", self.rows, wanted.rows),
             ("events", self.events, wanted.events),
             ("evaluations", self.evaluations, wanted.evaluations),
-            ("about", self.about, wanted.about),
+            ("running means", self.window, wanted.window),
         ):
             differ = [k for k in found.keys() & right.keys() if found[k] != right[k]]
             if differ:
@@ -143,3 +143,11 @@ def _events(folder: pathlib.Path) -> Iterator[tuple[int, str, float]]:
 def _few(things) -> str:
     told = sorted(map(str, things))
     return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if told[3:] else "")
+
+
+def judge_finished(kind: runs.Kind, place: runs.Place, wanted: Finished) -> Verdict:
+    """Finishes a run, and says whether it is what it should be."""
+    problem = runs.finish(kind, place)
+    if problem:
+        return Verdict(HUNG if problem.startswith("hung") else OTHER, problem)
+    return Finished.read(place.workdir).compare(wanted)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -11,17 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.faults import judge, runs
-from benchmarks.faults.judge import Finished, Verdict
-from benchmarks.faults.runs import Kind, Trainee
+from benchmarks.faults.judge import Finished, Verdict, judge_finished
+from benchmarks.faults.runs import Kind, Place, Trainee
 from perceiver_jax.cluster import phases
 from perceiver_jax.cluster.signals import UNFINISHED
 from perceiver_jax.engine import goodput
 
-KINDS = (
-    Kind("one process"),
-    Kind("one process, two data workers", 1, (*runs.TINY, "--config.data.num_workers=2")),
-    Kind("two processes", 2),
-)
+ONE = Kind("one process")
+WORKERS = Kind("one with data workers", 1, (*runs.TINY, "--config.data.num_workers=2"))
+TWO = Kind("two processes", 2)
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLS_OF_A_RUN = 8
 # Of those phases that a start enters often, the kill is in one of the first so many.
@@ -100,7 +99,10 @@ class Aim:
         seconds = time.monotonic() - start
         if self.number == signal.SIGKILL and phase != BEFORE:
             phase = victim.phase  # at its very end
-        half = any((workdir / "checkpoints").glob("*tmp*"))
+        half = any(
+            folder.stat().st_mtime > victim.began
+            for folder in (workdir / "checkpoints").glob("*tmp*")
+        )
         return Shot(phase, self.number, half, seconds, verdict)
 
     def _missed(self, trainees: list[Trainee], phase: str) -> Shot | None:
@@ -168,22 +170,33 @@ class Undisturbed(NamedTuple):
     seconds: Mapping[str, float]
 
     @classmethod
-    def make(
-        cls, kind: Kind, workdir: pathlib.Path, cache: pathlib.Path
-    ) -> "Undisturbed":
-        """Makes it twice: the second time finds all compiled, as restarts do."""
-        for workdir in (workdir.with_name(f"{workdir.name}_cold"), workdir):
-            trainees = runs.start(kind, workdir, cache)
-            for trainee in trainees:
-                trainee.process.wait()
-                if trainee.process.returncode:
-                    raise RuntimeError(trainee.said()[-2000:])
-        counted = json.loads((workdir / goodput.FILE).read_text())["steps"]
-        seconds = list(counted.values())[-1]["seconds"]
-        entries = {phase: trainees[0].entered(phase) or 1 for phase in phases.PHASES}
-        entries[phases.START] = 1  # it comes back between other phases
-        each = {phase: seconds[phase] / times for phase, times in entries.items()}
-        return cls(Finished.read(workdir), each)
+    def make(cls, kind: Kind, place: Place) -> "Undisturbed":
+        """Makes it twice: the second time finds all compiled, as restarts do.
+
+        What an earlier start of the campaign made is used.
+        """
+        kept = place.logs / "seconds.json"
+        if not kept.exists():
+            cold = place._replace(workdir=place.workdir.with_name("cold"))
+            _run_alone(kind, cold)
+            kept.write_text(json.dumps(_run_alone(kind, place)))
+        return cls(Finished.read(place.workdir), json.loads(kept.read_text()))
+
+
+def _run_alone(kind: Kind, place: Place) -> dict[str, float]:
+    """Trains in a new workdir; returns how long a phase took each time."""
+    shutil.rmtree(place.workdir, ignore_errors=True)
+    # Compiling takes as long as it takes.
+    with runs.started(kind, place, "--config.stall_limit=600") as trainees:
+        for trainee in trainees:
+            trainee.process.wait()
+            if trainee.process.returncode:
+                raise RuntimeError(trainee.said()[-2000:])
+    counted = json.loads((place.workdir / goodput.FILE).read_text())["steps"]
+    seconds = list(counted.values())[-1]["seconds"]
+    entries = {phase: trainees[0].entered(phase) or 1 for phase in phases.PHASES}
+    entries[phases.START] = 1  # it comes back between other phases
+    return {phase: seconds[phase] / times for phase, times in entries.items()}
 
 
 class Killed(NamedTuple):
@@ -194,27 +207,15 @@ class Killed(NamedTuple):
 
 
 def kill_until_finished(
-    kind: Kind,
-    workdir: pathlib.Path,
-    cache: pathlib.Path,
-    rng: np.random.Generator,
-    undisturbed: Undisturbed,
+    kind: Kind, place: Place, rng: np.random.Generator, undisturbed: Undisturbed
 ) -> Killed:
     """Kills a run KILLS_OF_A_RUN times, finishes it, and compares it."""
     shots: list[Shot] = []
-    for _ in range(KILLS_OF_A_RUN):
-        trainees = runs.start(kind, workdir, cache)
-        try:
+    while len(shots) < KILLS_OF_A_RUN:
+        with runs.started(kind, place) as trainees:
             aim = Aim.draw(rng, kind, undisturbed.seconds)
-            shot = aim.shoot(trainees, workdir)
-            if shot is None:
-                break
-        finally:
-            for trainee in trainees:
-                trainee.end()
+            shot = aim.shoot(trainees, place.workdir)
+        if shot is None:
+            break
         shots.append(shot)
-    problem = runs.finish(kind, workdir, cache)
-    if problem:
-        worse = judge.HUNG if problem.startswith("hung") else judge.OTHER
-        return Killed(shots, Verdict(worse, problem))
-    return Killed(shots, Finished.read(workdir).compare(undisturbed.finished))
+    return Killed(shots, judge_finished(kind, place, undisturbed.finished))

@@ -1,5 +1,6 @@
 """Runs of a small real task, as processes that can be watched, killed and waited for."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import psutil
 
@@ -18,7 +20,7 @@ from perceiver_jax.cluster import phases
 ROOT = pathlib.Path(__file__).parents[2]
 PATIENCE = 300.0  # seconds that a start may take on a busy machine
 HEARTBEAT_LIMIT = 10.0
-STALL_LIMIT = 15.0
+STALL_LIMIT = 25.0
 # What a process may take to leave: it misses others, and waits for their last words.
 LEAVE_WITHIN = HEARTBEAT_LIMIT + 10.0
 
@@ -60,7 +62,9 @@ class Kind:
 class Trainee:
     """One process of a run."""
 
-    def __init__(self, arguments: Sequence[str], log: pathlib.Path, cache: pathlib.Path):
+    def __init__(
+        self, arguments: Sequence[str], log: pathlib.Path, cache: pathlib.Path
+    ):
         """Starts to train.
 
         Args:
@@ -71,7 +75,7 @@ class Trainee:
         phase_file = log.with_suffix(f".{time.monotonic_ns()}.phases")
         self._told = watched.create(phase_file)
         self.log = log
-        self.began = time.monotonic()
+        self.began = time.time()
         with log.open("ab") as output:
             self._log_start = output.tell()
             self.process = subprocess.Popen(
@@ -99,7 +103,9 @@ class Trainee:
             status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
             return True
-        (caught,) = (x.split()[1] for x in status.splitlines() if x.startswith("SigCgt"))
+        (caught,) = (
+            x.split()[1] for x in status.splitlines() if x.startswith("SigCgt")
+        )
         return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
     def said(self) -> str:
@@ -152,10 +158,24 @@ def environment(cache: pathlib.Path) -> dict[str, str]:
     }
 
 
+class Place(NamedTuple):
+    """Where a run is.
+
+    Attributes:
+      workdir: of it.
+      logs: folder of what its processes say.
+      cache: folder of compiled programs.
+    """
+
+    workdir: pathlib.Path
+    logs: pathlib.Path
+    cache: pathlib.Path
+
+
 def start(
-    kind: Kind, workdir: pathlib.Path, cache: pathlib.Path, *flags: str
+    kind: Kind, place: Place, *flags: str, of_last: Sequence[str] = ()
 ) -> list[Trainee]:
-    """Starts all processes of a run, which say what they do in WORKDIR.INDEX.log."""
+    """Starts all processes of a run; `of_last` are flags of the last one alone."""
     port = _free_port()
     trainees = []
     for index in range(kind.processes):
@@ -166,10 +186,25 @@ def start(
                 f"--num_processes={kind.processes}",
                 f"--process_id={index}",
             ]
-        arguments = [*kind.flags, *who, *flags, f"--workdir={workdir}"]
-        log = workdir.with_name(f"{workdir.name}.{index}.log")
-        trainees.append(Trainee(arguments, log, cache))
+        arguments = [*kind.flags, *who, *flags, f"--workdir={place.workdir}"]
+        if index == kind.processes - 1:
+            arguments += of_last
+        log = place.logs / f"{place.workdir.name}.{index}.log"
+        trainees.append(Trainee(arguments, log, place.cache))
     return trainees
+
+
+@contextlib.contextmanager
+def started(
+    kind: Kind, place: Place, *flags: str, of_last: Sequence[str] = ()
+) -> Iterator[list[Trainee]]:
+    """As `start`; in the end ends those that are left."""
+    trainees = start(kind, place, *flags, of_last=of_last)
+    try:
+        yield trainees
+    finally:
+        for trainee in trainees:
+            trainee.end()
 
 
 def _free_port() -> int:
@@ -178,17 +213,13 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def finish(kind: Kind, workdir: pathlib.Path, cache: pathlib.Path) -> str:
+def finish(kind: Kind, place: Place) -> str:
     """Starts a run that is to finish; returns what went wrong, "" for nothing."""
-    trainees = start(kind, workdir, cache)
-    try:
+    with started(kind, place) as trainees:
         for trainee in trainees:
             if not trainee.has_left(PATIENCE):
                 return f"hung in phase {trainee.phase}"
             status = trainee.process.returncode
             if status:
-                return f"ended with {status}: {trainee.said()[-300:]}"
-        return ""
-    finally:
-        for trainee in trainees:
-            trainee.end()
+                return f"status {status}: {trainee.said()[-300:]}"
+    return ""
