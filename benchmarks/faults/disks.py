@@ -115,7 +115,7 @@ def second_trainer(scene: Scene) -> Verdict:
 
 
 def two_at_once(scene: Scene) -> Verdict:
-    """Two trainers started at the same time: at most one stays, and nothing is mixed."""
+    """Two trainers at the same time: at most one stays, and nothing is mixed."""
     logs = scene.folder / "second"
     logs.mkdir()
     other = scene.place._replace(logs=logs)

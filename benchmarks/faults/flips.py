@@ -49,7 +49,7 @@ class Whole(NamedTuple):
     def read(cls, workdir: pathlib.Path) -> "Whole":
         """Reads it."""
         saved = checkpoint.Checkpoints(workdir, read_only=True)
-        step = saved.latest_step()
+        step = max(saved.steps())
         shapes = {item: saved.abstract(step, item) for item in judge.ITEMS}
         arrays = judge.bits(saved.restore(step, **shapes))
         return cls(
@@ -65,7 +65,7 @@ class Whole(NamedTuple):
     def resume(self, workdir: pathlib.Path) -> bool:
         """Reads a copy as training does; returns whether it is the same."""
         saved = checkpoint.Checkpoints(workdir, read_only=True)
-        step = saved.latest_step()
+        step = max(saved.steps())
         found = (
             judge.bits(saved.restore(step, **self.shapes)),
             saved.about(step),
@@ -114,7 +114,9 @@ def _copies(
     """
     files: list[pathlib.Path] = []
     for number in range(tries):
-        files = files or [pathlib.Path(path) for path in rng.permutation(whole.files())]
+        if not files:
+            files = whole.files()
+            rng.shuffle(files)  # type: ignore[arg-type]
         path = files.pop()
         copy = folder / f"run_{number}"
         shutil.copytree(whole.workdir, copy)
@@ -158,7 +160,7 @@ def _judge(
         return Verdict(judge.OTHER, f"{what}: {error!r}"[:300])
 
 
-DAMAGES = {flip_bit: "a bit flipped", truncate: "a file cut short"}
+DAMAGES: dict[Damage, str] = {flip_bit: "a bit flipped", truncate: "a file cut short"}
 
 
 class ThroughPrograms(NamedTuple):
@@ -183,13 +185,14 @@ class ThroughPrograms(NamedTuple):
             same = Verdict(judge.OK, HARMLESS)
             if evaluated.numbers != right.numbers:
                 same = Verdict(judge.WRONG, f"{what}: {evaluated.numbers}")
-            verdict = _refused(copy, what, evaluated.status, evaluated.said) or same
+            refused = _refused(copy, what, evaluated.status, evaluated.said)
+            verdict = refused or same
             found.append(Outcome("a bit flipped: experiments.evaluate", *verdict))
 
             with runs.started(ONE, Place(copy, folder, self.cache)) as (trainee,):
                 status, said = trainee.process.wait(), trainee.said()
-            verdict = _refused(copy, what, status, said)
-            verdict = verdict or Finished.read(copy).compare(self.wanted)
+            refused = _refused(copy, what, status, said)
+            verdict = refused or Finished.read(copy).compare(self.wanted)
             found.append(Outcome("a bit flipped: experiments.train", *verdict))
         return found
 
@@ -224,7 +227,7 @@ def _refused(copy: pathlib.Path, what: str, status: int, said: str) -> Verdict |
 
 
 def stopped_run(kind: Kind, place: Place) -> Whole:
-    """Returns the newest checkpoint of a run that was stopped, made at the first call."""
+    """Returns the newest checkpoint of a stopped run, made at the first call."""
     if not (place.logs / "stopped").exists():
         shutil.rmtree(place.workdir, ignore_errors=True)
         with runs.started(kind, place, "--config.stall_limit=600") as trainees:

@@ -94,7 +94,7 @@ def data_that_fails(scene: Scene, kind: Kind, images: pathlib.Path) -> Verdict:
 
 
 def stopped_process(scene: Scene) -> Verdict:
-    """One of two is stopped (SIGSTOP): the other leaves; so does it, once it goes on."""
+    """One of two is stopped: the other leaves; so does it, once it goes on."""
     victim = int(scene.rng.integers(2))
     with runs.started(TWO, scene.place) as trainees:
         stopped, other = trainees[victim], trainees[1 - victim]

@@ -62,8 +62,8 @@ class Finished(NamedTuple):
     def read(cls, workdir: pathlib.Path) -> "Finished":
         """Reads the workdir of a run."""
         saved = checkpoint.Checkpoints(workdir, read_only=True)
-        last = saved.latest_step()
-        best = saved.best_step()
+        last = max(saved.steps())
+        best = saved.best_step() or last
         wanted = {item: saved.abstract(last, item) for item in ITEMS}
         rows = collections.Counter[Hashable]()
         numbers: dict[Hashable, float] = {}
@@ -91,13 +91,14 @@ class Finished(NamedTuple):
 
     def compare(self, wanted: "Finished") -> Verdict:
         """Says what is wrong, the worst first, with what the run should be."""
-        for name, found, right in (
+        parts: list[tuple[str, Mapping[Any, Any], Mapping[Any, Any]]] = [
             ("arrays", self.arrays, wanted.arrays),
             ("numbers", self.rows, wanted.rows),
             ("events", self.events, wanted.events),
             ("evaluations", self.evaluations, wanted.evaluations),
             ("running means", self.window, wanted.window),
-        ):
+        ]
+        for name, found, right in parts:
             differ = [k for k in found.keys() & right.keys() if found[k] != right[k]]
             if differ:
                 return Verdict(WRONG, f"{name} differ: {_few(differ)}")

@@ -86,8 +86,8 @@ def report(place: Place) -> str:
     rows = [f"| {name} | {s:.1f} |" for name, s in counted.by_phase.items()]
     total = sum(counted.by_phase.values())
     lines = [
-        f"Seconds of a run with {len(KILLS)} kills, as it counts them ({total:.1f}), and "
-        f"as its processes lived ({counted.lived:.1f}): {counted.error:+.2%}.",
+        f"Seconds of a run with {len(KILLS)} kills, as it counts them ({total:.1f}), "
+        f"and as its processes lived ({counted.lived:.1f}): {counted.error:+.2%}.",
         "",
         "| phase | seconds |",
         "| --- | --- |",

@@ -1,4 +1,4 @@
-"""Runs of a small real task, as processes that can be watched, killed and waited for."""
+"""Runs of a small real task, as processes to be watched, killed and waited for."""
 
 import contextlib
 import dataclasses

@@ -34,7 +34,7 @@ def _tell() -> None:
         told[0] = phases.PHASES.index(name)
         told[1 + told[0]] += 1
 
-    phases.Clock.switch = switch_and_tell  # type: ignore[method-assign]
+    phases.Clock.switch = switch_and_tell  # type: ignore[assignment, method-assign]
 
 
 if __name__ == "__main__":
