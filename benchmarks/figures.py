@@ -22,13 +22,17 @@ def peak_gb() -> float:
     return int(peak) / 1e6
 
 
-def save(path: str, program: str, figures: Mapping[str, Any]) -> None:
-    """Writes a JSON file of figures that `python -m PROGRAM`, running now, measured."""
-    about = {
+def about(program: str) -> dict[str, str]:
+    """Returns what figures are of that `python -m PROGRAM`, running now, measures."""
+    return {
         "command": " ".join(["python -m", program, *sys.argv[1:]]),
         "date": date.today().isoformat(),
         "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
         "jax": jax.__version__,
     }
-    text = json.dumps(about | dict(figures), indent=2) + "\n"
+
+
+def save(path: str, program: str, figures: Mapping[str, Any]) -> None:
+    """Writes a JSON file of figures that `python -m PROGRAM`, running now, measured."""
+    text = json.dumps(about(program) | dict(figures), indent=2) + "\n"
     pathlib.Path(path).write_text(text)

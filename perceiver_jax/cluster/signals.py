@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -18,9 +19,23 @@ class Stopped(Exception):
 
 
 def end_when_asked() -> None:
-    """From now on SIGTERM and Ctrl-C end the process as unfinished, at once."""
+    """From now on SIGTERM and Ctrl-C end the process as unfinished, at once.
+
+    Also where the main thread is in a library, such as JAX's, which waits for minutes
+    for the other processes of a run to start.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in ASKING:
         signal.signal(number, lambda *_: end_at_once(UNFINISHED))
+    threading.Thread(target=_end_when_asked, args=(reader,), daemon=True).start()
+
+
+def _end_when_asked(reader: int) -> None:
+    while os.read(reader, 1)[0] not in ASKING:
+        pass
+    end_at_once(UNFINISHED)
 
 
 @contextlib.contextmanager
