@@ -15,6 +15,7 @@ EXTRAS = {
     "flow": ["opencv-python-headless>=4.10", MATPLOTLIB, SCIKIT_LEARN],
     "plots": [MATPLOTLIB],
     "scores": [SCIKIT_LEARN],
+    "sweep": [MATPLOTLIB, "rich>=13.7", "submitit>=1.5.2"],
     "text": ["sentencepiece>=0.2.1"],
     "tfds": ["tensorflow-datasets>=4.9.9"],
     "video": ["av>=14"],

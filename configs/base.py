@@ -29,6 +29,9 @@ def get_config() -> config_dict.ConfigDict:
     config.keep_last = 1
     config.keep_best = 1
 
+    config.heartbeat_limit = 30.0  # seconds to wait for a sign of another process
+    config.stall_limit = 600.0  # seconds that a step or a batch of data may take
+
     config.init_from = ""  # workdir or checkpoint of another run
     config.init_skip = ()  # patterns over "module/name" left at initialisation
 

@@ -3,7 +3,7 @@ r"""Masked language modelling (Perceiver IO, section 4.1 and appendix F).
     python -m scripts.prepare_tfds --name=c4/en --data_dir=DATA
     python -m scripts.prepare_tfds --name=wikipedia/20230601.en --data_dir=DATA
     python -m experiments.train --config=configs/masked_lm.py:bytes --workdir=DIR \
-        --config.data.dir=DATA --distributed
+        --config.data.dir=DATA
 
 | variant | model | inputs | parameters | GLUE in the paper |
 | --- | --- | --- | --- | --- |

@@ -2,7 +2,7 @@ r"""Optical flow between two frames (Perceiver IO, section 4.2, tables 3 and 16)
 
     python -m experiments.train --config=configs/optical_flow.py --workdir=/tmp/flow
     python -m experiments.train --config=configs/optical_flow.py:autoflow \
-        --workdir=DIR --config.data.dir=DATASETS --distributed
+        --workdir=DIR --config.data.dir=DATASETS
 
 | variant | what | parameters | end-point error in the paper |
 | --- | --- | --- | --- |
@@ -77,6 +77,7 @@ def get_config(variant: str = "tiny_synthetic") -> config_dict.ConfigDict:
     data.test_photos = ""  # for moved_photos; "": one of Matplotlib
     data.rendered_pairs = 400_000
     data.keep_rendered = False  # in memory, made once
+    data.max_corrupt = 100  # pairs of a dataset that training may skip before it stops
     data.num_workers = 0  # processes that read or render; 0: threads only
 
     config.model = model = base.get_model()

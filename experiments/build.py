@@ -33,6 +33,8 @@ FREE = (
     "checkpoint_every",
     "keep_last",
     "keep_best",
+    "heartbeat_limit",
+    "stall_limit",
     "init_from",
     "init_skip",
 )
@@ -115,7 +117,9 @@ def choose_length(config: config_dict.ConfigDict, overrides: Collection[str]) ->
 
 
 def make_settings(
-    config: config_dict.ConfigDict, num_examples: int
+    config: config_dict.ConfigDict,
+    num_examples: int,
+    profile_steps: tuple[int, int] | None = None,
 ) -> training.Settings:
     """Returns how long and how often, from the config."""
     return training.Settings(
@@ -126,6 +130,7 @@ def make_settings(
         checkpoint_every=config.checkpoint_every,
         keep_last=config.keep_last,
         keep_best=config.keep_best,
+        profile_steps=profile_steps,
     )
 
 

@@ -116,6 +116,8 @@ RANGES: Mapping[str, Allowed] = {
     "checkpoint_every": COUNT,
     "keep_last": COUNT,
     "keep_best": SIZE,
+    "heartbeat_limit": Number(5),
+    "stall_limit": Number(5),
     "optimizer.name": OneOf(("lamb", "adamw")),
     "optimizer.learning_rate": SIZE,
     "optimizer.reference_batch_size": SIZE,

@@ -3,16 +3,27 @@
 A program ends with `if __name__ == "__main__": program.run(main)`.
 """
 
+import os
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
+import jax
 from absl import app, flags, logging
 
+from perceiver_jax.cluster import signals
 from perceiver_jax.engine import libtpu
 
 _TRACEBACK = flags.DEFINE_bool(
     "traceback", False, "Show where in the code an error came from."
+)
+
+_COMPILE_CACHE = flags.DEFINE_string(
+    "compile_cache",
+    "~/.cache/perceiver_jax",
+    "Folder of compiled programs, which all runs share.",
 )
 
 # What a user can mend: a wrong value, a missing file, a machine that is too small. All
@@ -43,7 +54,7 @@ def run(
     """
     libtpu.configure()
     logging.set_verbosity(logging.ERROR)  # of other libraries
-    in_help(_TRACEBACK.name)
+    in_help(_TRACEBACK.name, _COMPILE_CACHE.name)
 
     def parse_or_stop(argv):
         try:
@@ -58,9 +69,13 @@ def run(
                 raise app.UsageError(
                     f"Unexpected: {' '.join(argv[1:])}. All is said by flags."
                 )
+            _keep_compiled()
             main(argv[1:])
         except app.UsageError:
             raise
+        except signals.Stopped as stopped:
+            print(message(stopped), "Start it again to go on.", file=sys.stderr)
+            _exit(signals.UNFINISHED)
         except Exception as error:
             stop(error, EXPECTED)
 
@@ -73,9 +88,24 @@ def stop(error: Exception, expected: tuple[type[Exception], ...]) -> None:
         # The message stays last: JAX and Grain add that they left out frames.
         notes = getattr(error, "__notes__", [])
         error.__notes__ = [note for note in notes if "has removed its" not in note]
-        raise error
+        traceback.print_exception(error)
+        _exit(1)
     print(message(error), file=sys.stderr)
-    sys.exit(1)
+    _exit(1)
+
+
+def _exit(status: int) -> NoReturn:
+    """Ends the program; of several processes, without waiting for the others."""
+    if jax.distributed.is_initialized():
+        signals.end_at_once(status)
+    sys.exit(status)
+
+
+def _keep_compiled() -> None:
+    """Has JAX keep what it compiles, so that a restart need not compile it again."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # which JAX heeds
+        folder = pathlib.Path(_COMPILE_CACHE.value).expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def message(error: BaseException) -> str:

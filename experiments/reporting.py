@@ -52,6 +52,13 @@ class Curve(NamedTuple):
     scale: float = 1
 
 
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Returns Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
 def curves_section(
     workdir: pathlib.Path, folder: pathlib.Path, curves: Sequence[Curve], caption: str
 ) -> list[Section]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import haiku as hk
 import jax
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_dict, config_flags
 
 from experiments import build, program
@@ -16,9 +17,9 @@ from perceiver_jax.engine.evaluation import Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Task
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("perceiver_jax")
 
-_WORKDIR = flags.DEFINE_string(
+WORKDIR = flags.DEFINE_string(
     "workdir", None, "A run's folder, or one of its checkpoints."
 )
 STEP = flags.DEFINE_string("step", "latest", "'latest', 'best' or a number.")
@@ -85,7 +86,7 @@ def run(
       define_flags: defines the flags that only a task of this config has.
       takes_arguments: whether there may be arguments that are no flags.
     """
-    program.in_help(_WORKDIR.name, STEP.name)
+    program.in_help(WORKDIR.name, STEP.name)
     started = _Program(main, define_flags)
     program.run(started.start, started.parse, takes_arguments)
 
@@ -110,9 +111,9 @@ class _Program:
         return rest
 
     def _load(self) -> config_dict.ConfigDict | None:
-        if not _WORKDIR.value:
+        if not WORKDIR.value:
             return None
-        self._loaded = checkpoint.load_variables(_WORKDIR.value, STEP.value)
+        self._loaded = checkpoint.load_variables(WORKDIR.value, STEP.value)
         config = config_dict.ConfigDict(tuples(self._loaded[1]["config"]))
         if self._define_flags is not None:
             self._define_flags(config)
@@ -144,9 +145,12 @@ def parse_flags(
     config = load_config() if flags.FLAGS.is_parsed() else None
     if config is None:
         return (flags.FLAGS(argv) if asks_help else rest), None
+    verbosity = absl_logging.get_verbosity()  # a flag too, which program.run has set
     flags.FLAGS.unparse_flags()  # or repeated flags would have all values twice
     holder = config_flags.DEFINE_config_dict("config", config, sys_argv=list(argv))
-    return flags.FLAGS(argv), holder.value
+    rest = flags.FLAGS(argv)
+    absl_logging.set_verbosity(verbosity)
+    return rest, holder.value
 
 
 def load(path: str | pathlib.Path, step: int | str = "latest") -> Restored:

@@ -145,8 +145,8 @@ def free_port() -> int:
 
 def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
     """All rows that a run measured, in order, without how fast it went."""
-    timing = ("steps_per_second", "data_wait")
+    timing = ("steps_per_second", "data_wait", "goodput/")
     return [
-        {name: value for name, value in row.items() if name not in timing}
+        {name: value for name, value in row.items() if not name.startswith(timing)}
         for row in read_metrics(workdir)
     ]

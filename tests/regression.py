@@ -6,7 +6,9 @@ import haiku as hk
 import jax
 import numpy as np
 import optax
+import pytest
 
+from perceiver_jax.cluster import life, processes, signals
 from perceiver_jax.engine import description, sharding, training
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Evaluation, Model, Task
@@ -44,6 +46,10 @@ class Data:
             if start_step == self.poisoned:
                 found["x"][0, 0] = np.nan
             yield found
+
+    def names(self, start_step, total_steps):
+        del total_steps
+        return [f"row {row} of seed {start_step + 1}" for row in range(8)]
 
 
 def metrics(outputs, batch):
@@ -92,7 +98,19 @@ def train(task, workdir, settings=SETTINGS, rate=0.01, config=None, **options):
         sharding.make_parallel("jit"),
         settings,
         training.Run(workdir, about, **options),
+        life.join(workdir, {}),
     )
+
+
+def train_until(monkeypatch, step, train):
+    """Runs a training that is asked to stop at a step."""
+    asked = iter(range(1, step + 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            processes.AnyProcess, "__call__", lambda self, mine: next(asked) == step
+        )
+        with pytest.raises(signals.Stopped, match="Asked to stop"):
+            train()
 
 
 def one_device():

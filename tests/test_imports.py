@@ -15,14 +15,24 @@ IMPORTABLE = [p for p in OURS if p.relative_to(ROOT).parts[0] in FOLDERS[:3]]
 
 TASKS = sorted(p.parent.name for p in ROOT.glob("experiments/*/task.py"))
 LIBRARY = "perceiver_jax"
-ROOMS = ("model", "data", "engine", "pretrained")
+ROOMS = ("model", "data", "cluster", "engine", "pretrained")
+# The engine stands on what makes several processes one run.
+BELOW = {"engine": ["cluster"]}
 # Of another task, with the reason: what its README says.
 BORROWED = {"glue": ["experiments.masked_lm"]}
 
 # The parts of a model, each of which may import those before it.
 PARTS = [
     f"perceiver_jax.model.{name}"
-    for name in ("parameters", "chunks", "spread", "stack", "kernel", "attention", "position")
+    for name in (
+        "parameters",
+        "chunks",
+        "spread",
+        "stack",
+        "kernel",
+        "attention",
+        "position",
+    )
 ]
 
 # (files, what they may not import, except)
@@ -32,7 +42,7 @@ FORBIDDEN = [
         (
             f"{LIBRARY}/{room}/**/*.py",
             [LIBRARY],
-            [f"{LIBRARY}.{room}", f"{LIBRARY}.extras"],
+            [f"{LIBRARY}.{part}" for part in (room, "extras", *BELOW.get(room, []))],
         )
         for room in ROOMS
     ),

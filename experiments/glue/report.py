@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.glue.data import TextTask, load_tasks
-from experiments.reporting import Curve, Report, Section, curves_section
+from experiments.reporting import Curve, Report, Section, curves_section, table
 from experiments.restore import Restored
 from perceiver_jax.data.sources import Source
 from perceiver_jax.engine.evaluation import Evaluator
@@ -121,10 +121,3 @@ def joined(texts: Sequence[bytes]) -> str:
     text = " [SEP] ".join(" ".join(t.decode(errors="replace").split()) for t in texts)
     is_long = len(text) > MAX_CHARACTERS
     return f"{text[: MAX_CHARACTERS - 1]}…" if is_long else text
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)

@@ -134,10 +134,8 @@ def eval_loader(
 
 def decode(example: Mapping[str, Any]) -> dict[str, Any]:
     """Decodes an example's image; raises sources.CorruptExample naming it."""
-    return {
-        "image": decoding.decode(example["image"], str(example["name"])),
-        "label": example["label"],
-    }
+    image = decoding.decode(example["image"], str(example["name"]))
+    return {**example, "image": image}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ml_collections import config_dict
 from experiments.optical_flow.data import load, to_arrays
 from perceiver_jax.data import loader
 from perceiver_jax.data.flow import augmentation, pair_files, pairs
-from perceiver_jax.data.sources import Example, Source
+from perceiver_jax.data.sources import Example, SkipCorrupt, Source
 from perceiver_jax.engine import sharding
 from perceiver_jax.engine.task import Batch
 
@@ -112,12 +112,16 @@ class TrainPairs:
 
     @functools.cached_property
     def datasets(self) -> Mapping[str, Source]:
-        """Those of data.train, opened and their sizes checked."""
+        """Those of data.train, opened and their sizes checked.
+
+        The next pair stands in the place of one whose files are damaged.
+        """
         found = load(self.data, "train", self.size)
         for source in found.values():
             if isinstance(source, pair_files.PairFiles):
                 source.check_sizes(self.size)
-        return found
+        limit = self.data.max_corrupt
+        return {n: SkipCorrupt(source, dict, limit) for n, source in found.items()}
 
     @property
     def num_examples(self) -> int:
@@ -136,6 +140,11 @@ class TrainPairs:
                 yield from itertools.islice(batches, end - start_step)
                 start_step = end
         yield from self._loader(self.phases[-1]).batches(start_step)
+
+    def names(self, start_step: int, total_steps: int) -> list[str]:
+        """Returns the pairs of the batch at a step, see TrainData."""
+        later = (p for p in self.phases if start_step < round(p.until * total_steps))
+        return self._loader(next(later, self.phases[-1])).names(start_step)
 
     def _loader(self, phase: Phase) -> loader.TrainLoader:
         chosen = [(s, w) for s, w in zip(self.datasets.values(), phase.weights) if w]

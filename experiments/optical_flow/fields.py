@@ -14,6 +14,7 @@ RANGES = {
     "data.objects": Rising(SIZE),
     "data.zoom": Rising(Number(0, open_low=True)),
     "data.rendered_pairs": COUNT,
+    "data.max_corrupt": SIZE,
     "data.num_workers": SIZE,
     "model.image_size": PIXELS,
     "model.stem": OneOf(STEMS),
@@ -24,4 +25,4 @@ RANGES = {
 }
 
 # They change none of a run's numbers.
-FREE = ("data.dir", "data.keep_rendered", "data.num_workers")
+FREE = ("data.dir", "data.keep_rendered", "data.max_corrupt", "data.num_workers")

@@ -14,7 +14,8 @@ from typing import Any
 import grain
 import numpy as np
 
-from perceiver_jax.data.sources import CorruptExample, Example, Source
+from perceiver_jax.data.sources import CorruptExample, Example, Source, read
+from perceiver_jax.data.workers import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -101,14 +102,9 @@ class TrainLoader:
         del total_steps
         parts = self.process_count * self.siblings
         local_size = _share(self.source, self.batch_size, parts)
-        if isinstance(self.source, Mixture):
-            shuffled = [self._shuffled(part) for part in self.source.sources]
-            examples = grain.MapDataset.mix(shuffled, self.source.weights)
-            examples = examples.seed(self.seed)
-        else:
-            examples = self._shuffled(self.source)
         batches = (
-            examples.random_map(self.preprocess)
+            self._drawn([_Read(source) for source in _parts(self.source)])
+            .random_map(self.preprocess)
             .batch(
                 local_size,
                 drop_remainder=True,
@@ -126,7 +122,36 @@ class TrainLoader:
         workers = grain.MultiprocessingOptions(
             self.num_workers, per_worker_buffer_size=1
         )
-        return iter(batches.to_iter_dataset(one_at_a_time).mp_prefetch(workers))
+        batches = batches.to_iter_dataset(one_at_a_time)
+        return iter(batches.mp_prefetch(workers, end_with_parent))
+
+    def names(self, start_step: int = 0, total_steps: int = 0) -> list[str]:
+        """Returns what each example of one global batch is made of, in its order.
+
+        An example that `finish` mixes with another has its own name. The examples are
+        read for it.
+
+        Args:
+          start_step: the batch is the first one of `batches(start_step)`.
+          total_steps: not used, see `batches`.
+        """
+        del total_steps
+        count = self.batch_size // self.siblings
+        drawn = self._drawn([_Names(source) for source in _parts(self.source)])
+        found = [drawn[start_step * count + place] for place in range(count)]
+        if self.group_size:
+            found = [", ".join(group) for group in found]
+        if self.siblings == 1:
+            return found
+        numbers = range(1, self.siblings + 1)
+        return [f"{name}, {n} of {self.siblings}" for name in found for n in numbers]
+
+    def _drawn(self, sources: Sequence[Any]) -> grain.MapDataset:
+        """Endless examples of `sources`, each in the place of one of `self.source`."""
+        shuffled = [self._shuffled(source) for source in sources]
+        if not isinstance(self.source, Mixture):
+            return shuffled[0]
+        return grain.MapDataset.mix(shuffled, self.source.weights).seed(self.seed)
 
     def _shuffled(self, source: Source) -> grain.MapDataset:
         """Endless examples, or groups of them."""
@@ -135,6 +160,33 @@ class TrainLoader:
             return examples
         # Nothing is left to drop, but rounding up overflows: the length is maxsize.
         return examples.batch(self.group_size, drop_remainder=True, batch_fn=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """A source that waits for what passes, see sources.read."""
+
+    source: Source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        return read(self.source, index)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Names:
+    """The names of the examples of a source: what it gives in the end at each index."""
+
+    source: Source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> str:
+        name = read(self.source, index).get("name", index)
+        return str(name) if isinstance(name, str) else f"example {name}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -197,7 +249,7 @@ class EvalLoader:
 
     def _read(self, index: int) -> Example | None:
         try:
-            return self.preprocess(self.source[index])
+            return self.preprocess(read(self.source, index))
         except CorruptExample as error:
             logger.warning("left out of evaluation, as it is corrupt: %s", error)
             return None
@@ -205,7 +257,7 @@ class EvalLoader:
     def _any(self) -> Example:
         for index in range(len(self.source)):
             try:
-                return self.preprocess(self.source[index])
+                return self.preprocess(read(self.source, index))
             except CorruptExample:
                 continue
         if self.blank is not None:
@@ -216,9 +268,13 @@ class EvalLoader:
         )
 
 
+def _parts(source: Source | Mixture) -> Sequence[Source]:
+    return source.sources if isinstance(source, Mixture) else [source]
+
+
 def _share(source: Source | Mixture, batch_size: int, parts: int) -> int:
     """Returns how many draws of a source one process makes for a global batch."""
-    if min(map(len, source.sources if isinstance(source, Mixture) else [source])) == 0:
+    if min(map(len, _parts(source))) == 0:
         raise ValueError("the source holds no examples")
     if batch_size < 1 or batch_size % parts:
         raise ValueError(

@@ -10,6 +10,7 @@ import pathlib
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +19,17 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 Example = dict[str, Any]
+
+# Seconds to wait before an example is read again: a file server may be away so long.
+_WAITS = (1.0, 3.0, 10.0)
+# Errors of reading that waiting does not mend.
+_LASTING = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 
 
 class CorruptExample(ValueError):
@@ -29,14 +41,46 @@ class CorruptExample(ValueError):
     """
 
 
+class UnreadableExample(OSError):
+    """An example could not be read, at any of several tries. The message names it."""
+
+
 class Source(Protocol):
-    """What batches are made from."""
+    """What batches are made from.
+
+    An example says its own name, such as its file, under "name". A source of files also
+    has `name(index)`, which tells it of an example that can't be read.
+    """
 
     def __len__(self) -> int:
         """The number of examples."""
 
     def __getitem__(self, index: int) -> Example:
         """The example at `index`; raises IndexError beyond the last."""
+
+
+def read(source: Source | Sequence[Any], index: int) -> Any:
+    """Returns the example at `index`, tried again where an error may pass.
+
+    Raises:
+      UnreadableExample: an OSError came at every try.
+      OSError: one that does not pass, such as a file that is gone.
+    """
+    waits = iter(_WAITS)
+    while True:
+        try:
+            return source[index]
+        except (*_LASTING, UnreadableExample):
+            raise
+        except OSError as error:
+            name = source.name(index) if hasattr(source, "name") else f"example {index}"
+            wait = next(waits, None)
+            if wait is None:
+                raise UnreadableExample(
+                    f"{name} can't be read, tried {len(_WAITS) + 1} times: {error}"
+                ) from error
+            logger.warning("%s: %s; trying again in %g s", name, error, wait)
+            time.sleep(wait)
 
 
 class ArraySource:
@@ -78,7 +122,7 @@ class Subset:
 
     def __getitem__(self, index: int) -> Example:
         """The example at `index` of them."""
-        return self._source[self._indices[index]]
+        return read(self._source, self._indices[index])
 
 
 class Kept:
@@ -157,7 +201,7 @@ class SkipCorrupt:
             if candidate in self._corrupt:
                 continue
             try:
-                return self._decode(self._source[candidate])
+                return self._decode(read(self._source, candidate))
             except CorruptExample as error:
                 self._count(candidate, error)
         raise RuntimeError(f"all {len(self)} examples are corrupt")

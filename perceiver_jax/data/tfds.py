@@ -39,11 +39,15 @@ class ImageSource:
         """Reads one record."""
         index = range(len(self))[index]  # IndexError where TFDS raises ValueError
         example = self._examples[index]
-        name = f"{self._title} example {index}"
+        name = self.name(index)
         if "file_name" in example:
             name += f" ({example['file_name'].decode()})"
         label = int(example["label"])
         return {"image": example["image"], "label": label, "name": name}
+
+    def name(self, index: int) -> str:
+        """What to call a record."""
+        return f"{self._title} example {index}"
 
 
 class TextSource:
@@ -65,7 +69,11 @@ class TextSource:
         """Reads one record."""
         index = range(len(self))[index]  # IndexError where TFDS raises ValueError
         text = self._examples[index]["text"]
-        return {"text": text, "name": f"{self._title} example {index}"}
+        return {"text": text, "name": self.name(index)}
+
+    def name(self, index: int) -> str:
+        """What to call a record."""
+        return f"{self._title} example {index}"
 
 
 def image_source(name: str, split: str, data_dir: str | None = None) -> ImageSource:

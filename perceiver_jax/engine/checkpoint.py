@@ -101,6 +101,14 @@ class Checkpoints:
         self._manager.wait_until_finished()
         self._metrics.write(step, metrics)
 
+    def check(self) -> None:
+        """Raises what went wrong in writing a checkpoint."""
+        self._manager.check_for_errors()
+
+    def wait(self) -> None:
+        """Waits until all that was saved is written."""
+        self._manager.wait_until_finished()
+
     def about(self, step: int) -> dict[str, Any]:
         """Returns what a checkpoint says of itself."""
         args = ocp.args.Composite(about=ocp.args.JsonRestore())

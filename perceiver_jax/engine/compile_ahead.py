@@ -1,10 +1,11 @@
 """What a program will cost on a machine that is not at hand, by compiling for it.
 
-`tpu_mesh` gives the devices of a TPU pod and `program_cost` reads a compiled program:
+`tpu_mesh` gives the devices of a TPU pod; `program_cost` and `collectives` read a
+compiled program:
 
     mesh = tpu_mesh("v4:4x4x4")
     compiled = jax.jit(step).lower(*shapes_with_shardings).compile()
-    print(program_cost(compiled))
+    print(program_cost(compiled), collectives(compiled))
 
 A loop's body is counted as often as it runs. XLA's own `compiled.cost_analysis()`
 counts it once, whatever the length, on CPU and on TPU: for a model that scans over its
@@ -14,8 +15,9 @@ layers it reports a single layer.
 import dataclasses
 import functools
 import importlib.util
+import math
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -150,6 +152,97 @@ def _one_pass(program: str, body: str) -> np.ndarray:
     client = jax.local_devices(backend="cpu")[0].client
     cost = _jax.hlo_module_cost_analysis(client, module)
     return np.array([cost.get("flops", 0.0), cost.get("bytes accessed", 0.0), 0.0])
+
+
+class Traffic(NamedTuple):
+    """What one device sends and receives by one kind of collective."""
+
+    times: int  # in one run of the program
+    bytes: int  # of the larger of what a device puts in and what it gets out
+
+
+KINDS = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "collective-permute",
+)
+
+# A result's name, its type, the operation, and what goes in.
+_INSTRUCTION = re.compile(
+    r"^ *(?:ROOT )?%(\S+) = (\(.*?\)|\S+) ([\w-]+)\(([^)]*)\)", re.MULTILINE
+)
+_ARRAY = re.compile(r"\b(?:pred|[a-z]+(\d+)[a-z\d]*)\[([\d,]*)\]")
+
+
+def collectives(compiled: jax.stages.Compiled) -> dict[str, Traffic]:
+    """Counts what a device exchanges with others in one run, by kind of collective.
+
+    A collective in a loop counts as often as the loop runs (once where the length is
+    unknown), one that starts and ends apart counts once, and several arrays that are
+    reduced together are one. Bytes are of the larger of what the device puts in and
+    what it gets out: the whole array of an all-gather, the array before a
+    reduce-scatter cuts it, the array of the others. Over n devices in a ring, (n - 1) /
+    n of that passes each link, and twice as much for an all-reduce.
+
+    Returns:
+      {kind: (times, bytes)}, of those of KINDS that there are.
+    """
+    program: Any = compiled.as_text()
+    computations = dict(_COMPUTATION.findall(program))
+    # The TPU compiler can spread a collective over several fusions and write it down in
+    # each; it begins in one.
+    begun = set(re.findall(r"custom-call\(%([^ ,)]+).*AsyncCollectiveStart", program))
+
+    @functools.cache
+    def traffic(name: str) -> dict[str, Traffic]:
+        total: dict[str, Traffic] = {}
+
+        def add(found: dict[str, Traffic], times: int = 1) -> None:
+            for kind, (number, size) in found.items():
+                before = total.get(kind, Traffic(0, 0))
+                total[kind] = Traffic(
+                    before.times + times * number, before.bytes + times * size
+                )
+
+        lines = {x[1]: x for x in _INSTRUCTION.finditer(computations[name])}
+        for line in computations[name].splitlines():
+            match = _INSTRUCTION.match(line)
+            kind = match[3].removesuffix("-done") if match else ""
+            if match and kind in KINDS:
+                if "chain_id=" not in line or match[1] in begun:
+                    # How the TPU compiler writes it: an all-reduce, then a slice.
+                    scatter = name.startswith("all-reduce-scatter")
+                    kind = "reduce-scatter" if scatter else kind
+                    add({kind: Traffic(1, _exchanged_bytes(match, lines))})
+            elif loop := _LOOP.search(line):
+                condition, body = loop.groups()
+                add(traffic(body), _trip_count(line, computations[condition]) or 1)
+            elif kind.removesuffix("-start") not in KINDS:
+                for called in _CALLED.findall(line):
+                    for callee in called.replace("%", "").split(", "):
+                        add(traffic(callee))
+        return total
+
+    return traffic(program.split("\nENTRY %", 1)[1].split(" ", 1)[0])
+
+
+def _exchanged_bytes(match: re.Match[str], lines: dict[str, re.Match[str]]) -> int:
+    """The larger of a collective's output and its inputs; `lines` are those around."""
+    start = match
+    if match[3].endswith("-done"):
+        start = lines[match[4].split("%")[-1]]
+    inputs = [lines[name] for name in re.findall(r"%([\w.-]+)", start[4])]
+    return max(_bytes(match[2]), sum(_bytes(line[2]) for line in inputs))
+
+
+def _bytes(types: str) -> int:
+    """Size of an array, or of a tuple of them, from its type as XLA writes it."""
+    return sum(
+        math.prod(int(size) for size in sizes.split(",") if size) * int(bits or 8) // 8
+        for bits, sizes in _ARRAY.findall(types)
+    )
 
 
 def tpu_mesh(name: str) -> jax.sharding.Mesh:

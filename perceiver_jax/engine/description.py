@@ -5,15 +5,16 @@ outputs stand for, the whole config, the git hash, the checkpoint that it starte
 and the versions of libraries.
 """
 
-import importlib.metadata
+import json
 import pathlib
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from perceiver_jax.cluster import processes
 from perceiver_jax.engine.task import Identity
 
-_LIBRARIES = ("jax", "jaxlib", "dm-haiku", "optax", "orbax-checkpoint", "grain")
+RUN = "config.json"  # in a workdir: what its next checkpoint will say of itself
 
 
 def describe(
@@ -34,8 +35,36 @@ def describe(
         "parent": parent,
         "vocabulary": identity.vocabulary,
         "class_names": {k: list(v) for k, v in identity.class_names.items()},
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "versions": processes.library_versions(),
     }
+
+
+def write(workdir: pathlib.Path, about: Mapping[str, Any]) -> None:
+    """Writes what a run is to its workdir, which may have no checkpoint for long."""
+    path = workdir / RUN
+    part = path.with_name(f"{RUN}.part")
+    part.write_text(json.dumps(dict(about), indent=1))
+    part.replace(path)
+
+
+def read(workdir: pathlib.Path) -> dict[str, Any]:
+    """Returns what a run is, as it was last started.
+
+    Raises:
+      FileNotFoundError: none was started there.
+      ValueError: the file is damaged.
+    """
+    path = workdir / RUN
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there: training writes it when it starts in a workdir."
+        )
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}): start the run again, which writes it anew."
+        ) from error
 
 
 def _git_hash() -> str:

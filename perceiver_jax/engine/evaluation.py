@@ -54,6 +54,7 @@ class Evaluator:
         task: Task,
         forward: hk.TransformedWithState,
         parallel: sharding.OverMesh | sharding.OverPmap,
+        progress: Callable[[], None] = lambda: None,
     ):
         """Compiles nothing yet.
 
@@ -61,8 +62,10 @@ class Evaluator:
           task: whose sets are evaluated.
           forward: its model, of forward.make_forward.
           parallel: where arrays live.
+          progress: called with every batch.
         """
         self._task = task
+        self._progress = progress
         self._parallel = parallel
         gathered = {e.predictions for e in task.evaluations.values()}
         programs = {
@@ -117,6 +120,7 @@ class Evaluator:
         """Returns one set's means, and its predictions."""
         mean, collected, left_out = metrics.Mean(), [], 0.0
         for batch in self._task.evaluations[name].batches():
+            self._progress()
             sums, rows, missing = self._run_on(self._measure[name], variables, batch)
             mean.add(sums)
             left_out += float(missing)

@@ -59,6 +59,13 @@ class TrainData(Protocol):
         that changes on its way.
         """
 
+    def names(self, start_step: int, total_steps: int) -> list[str]:
+        """Returns what the examples of one global batch are: files, rows, documents.
+
+        The batch is the first one of `batches(start_step, total_steps)` of all
+        processes, and its examples are in its order.
+        """
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:

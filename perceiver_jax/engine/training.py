@@ -5,33 +5,26 @@ import dataclasses
 import functools
 import logging
 import pathlib
-import signal
-import threading
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
 
-from perceiver_jax.engine import (
-    checkpoint,
-    description,
-    evaluation,
-    flops,
-    init_from,
-    sharding,
-)
-from perceiver_jax.engine.metrics import Mean
+from perceiver_jax.cluster import phases, processes
+from perceiver_jax.cluster.life import Life
+from perceiver_jax.cluster.signals import Stopped
+from perceiver_jax.engine import checkpoint, description, flops, sharding
+from perceiver_jax.engine.evaluation import Evaluator
+from perceiver_jax.engine.feed import Feed
+from perceiver_jax.engine.goodput import Goodput
+from perceiver_jax.engine.keeper import Keeper
+from perceiver_jax.engine.progress import Progress
+from perceiver_jax.engine.starting import Run, check_resumed, starting_state
 from perceiver_jax.engine.task import Task
 from perceiver_jax.engine.update import TrainState, Update
-from perceiver_jax.engine.writer import Progress, Writer, show
+from perceiver_jax.engine.writer import Writer
 
 logger = logging.getLogger(__name__)
-
-# Steps that may be queued on the devices. More hides no more latency, and many queued
-# collectives deadlock on virtual CPU devices.
-MAX_IN_FLIGHT = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,30 +38,7 @@ class Settings:
     checkpoint_every: int = 1000
     keep_last: int = 1
     keep_best: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Where a run is kept, and what it is.
-
-    Attributes:
-      workdir: folder of checkpoints, metrics.jsonl and TensorBoard files.
-      about: what its checkpoints say of themselves, of description.describe.
-      donor: variables of another run to start from.
-      free: fields of the config that may differ when the run goes on, since they
-        change none of its numbers.
-      allow_changes: whether all others may differ too.
-    """
-
-    workdir: pathlib.Path
-    about: Mapping[str, Any]
-    donor: init_from.Donor | None = None
-    free: Collection[str] = ()
-    allow_changes: bool = False
-
-
-class NonFiniteError(FloatingPointError):
-    """The loss or its gradient is not finite; names the step."""
+    profile_steps: tuple[int, int] | None = None  # the first and last one to trace
 
 
 def train(
@@ -77,6 +47,7 @@ def train(
     parallel: sharding.OverMesh | sharding.OverPmap,
     settings: Settings,
     run: Run,
+    life: Life,
 ) -> None:
     """Trains to settings.total_steps, going on from the workdir's newest checkpoint.
 
@@ -89,228 +60,144 @@ def train(
       parallel: where arrays live, of sharding.make_parallel.
       settings: how long and how often.
       run: where it is kept, and what it starts from.
+      life: of this process, as life.join gave it.
 
     Raises:
-      ValueError: the workdir is of another task, model or config, or the batch doesn't
-        split.
+      ValueError: the workdir is of another task, model or config.
       NonFiniteError: the loss or gradient is not finite.
+      Stopped: the run was asked to stop; all its steps are saved.
     """
-    sharding.check_batch_size(
-        "batch_size", settings.batch_size, update.accumulate, parallel
-    )
     checkpoints = checkpoint.Checkpoints(
         run.workdir, settings.keep_last, settings.keep_best
     )
     with contextlib.closing(checkpoints):
         first_step = checkpoints.latest_step() or 0
+        life.step, life.total_steps = first_step, settings.total_steps
         if first_step:
-            _check_resumed(checkpoints.about(first_step), task, run)
+            check_resumed(checkpoints.about(first_step), task, run)
         is_done = first_step >= settings.total_steps
-        # A run may have been stopped between a checkpoint and its evaluation.
-        is_evaluated = not (
-            first_step
-            and (is_done or first_step % settings.eval_every == 0)
-            and not checkpoints.metrics(first_step)
-        )
+        is_evaluated = _is_evaluated(checkpoints, settings, first_step)
         if is_done and is_evaluated:
             logger.info("Nothing to train: %s is at step %d.", run.workdir, first_step)
             return
         is_main = jax.process_index() == 0
-        with Writer(run.workdir, first_step, is_evaluated, is_main) as writer:
+        goodput = Goodput(run.workdir, life.clock, first_step, life.before, is_main)
+        with (
+            life,  # what was refused above leaves no trace
+            Writer(run.workdir, first_step, is_evaluated, is_main) as writer,
+            _counted(goodput, checkpoints, life),
+        ):
             make_state = functools.partial(update.init, task.model.batch(1))
-            state, window = _starting_state(make_state, parallel, checkpoints, run)
+            step = checkpoints.latest_step()
+            state, window = starting_state(make_state, parallel, checkpoints, run, step)
+            if is_main:
+                description.write(run.workdir, run.about)
             writer.parameters(jax.eval_shape(make_state).params)
-            evaluator = evaluation.Evaluator(task, update.forward, parallel)
-            keeper = _Keeper(evaluator, parallel, checkpoints, writer, window, run)
+            evaluator = Evaluator(task, update.forward, parallel, life.progress)
+            parts = (evaluator, parallel, checkpoints, writer, window, run)
+            keeper = Keeper(*parts, life, goodput)
             if not is_evaluated:
                 keeper.evaluate(first_step, state)
             if not is_done:
                 _loop(task, update, settings, keeper, first_step, state)
 
 
+def _is_evaluated(
+    checkpoints: checkpoint.Checkpoints, settings: Settings, step: int
+) -> bool:
+    """Whether the checkpoint of a step has the evaluation that it is to have.
+
+    A run may have been stopped between a checkpoint and its evaluation.
+    """
+    has_one = step >= settings.total_steps or step % settings.eval_every == 0
+    return not (step and has_one) or bool(checkpoints.metrics(step))
+
+
 def _loop(
     task: Task,
     update: Update,
     settings: Settings,
-    keeper: "_Keeper",
+    keeper: Keeper,
     first_step: int,
     state: TrainState,
 ) -> None:
-    """Takes the steps that are left, or those until the machine is taken away."""
+    """Takes the steps that are left, or those until the run is asked to stop."""
+    life, parallel, window = keeper.life, keeper.parallel, keeper.window
     logger.info("Waiting for the first batch, of %d examples.", settings.batch_size)
-    data = task.train.batches(first_step, settings.total_steps)
-    batch = next(data)
-    parallel, window = keeper.parallel, keeper.window
+    feed = Feed(task.train.batches(first_step, settings.total_steps), life)
+    batch = feed.next()
     step_fn = parallel.compile_update(update)
     count = flops.count_flops(step_fn, state, parallel.place_batch(batch))
     logger.info("%.4g GFLOP a step, over all devices", count / 1e9)
     progress = Progress(
-        first_step, settings.total_steps, settings.batch_size, task.train.num_examples
+        *(first_step, settings.total_steps, settings.batch_size),
+        *(task.train.num_examples, life.clock),
     )
-    must_stop = _preemption_notice()
+    asks = processes.AnyProcess()
     for step in range(first_step + 1, settings.total_steps + 1):
-        state, sums = step_fn(state, parallel.place_batch(batch))
-        window.add(step, sums)
-        is_last = step == settings.total_steps
-        if not is_last:
-            batch = progress.wait_for(data)
+        is_first, is_last = step == first_step + 1, step == settings.total_steps
+        life.step = step
+        with _profiled(step, settings.profile_steps, keeper.run.workdir):
+            with life.clock.phase(phases.COMPILE if is_first else phases.STEP):
+                state, sums = step_fn(state, parallel.place_batch(batch))
+                window.add(step, sums)
+        stops = asks(bool(life.asked))
+        if not is_last and not stops:
+            batch = _next_batch(feed, keeper, step, state)
+        life.clock.switch(phases.STEP)
+        keeper.checkpoints.check()
         if step % settings.log_every == 0 or is_last:
             values = window.close(keeper.checkpoints.latest_step())
             rates = progress.report(step, values)
             row = {f"train/{name}": value for name, value in values.items()}
-            keeper.writer.scalars(step, row | rates)
+            keeper.writer.scalars(step, row | rates | keeper.goodput.shares())
         evaluates = step % settings.eval_every == 0 or is_last
-        stops = must_stop(step)
         if evaluates or stops or step % settings.checkpoint_every == 0:
             keeper.save(step, state)
         if stops:
-            logger.info("Asked to stop: saved step %d.", step)
-            break
+            why = life.asked or "as another process was"
+            raise Stopped(f"Asked to stop ({why}): saved step {step}.")
         if evaluates:
             keeper.evaluate(step, state)
             progress.restart(step)
 
 
-def _check_resumed(saved: Mapping[str, Any], task: Task, run: Run) -> None:
-    """Raises ValueError unless a run may go on from a checkpoint that says `saved`."""
-    description.check_task(saved, task.name, str(run.workdir))
-    description.check_identity(saved, task.identity, str(run.workdir))
-    changed = description.changes(saved["config"], run.about["config"])
-    told = {
-        field: f"  {field}: {then!r} in the checkpoint, {now!r} here"
-        for field, (then, now) in changed.items()
-    }
-    fixed = [line for field, line in told.items() if field not in run.free]
-    if fixed and not run.allow_changes:
-        raise ValueError(
-            f"{run.workdir} was begun with another config. Train in a new --workdir, "
-            "or go on all the same with --allow_changes: the run is then of two "
-            "configs.\n" + "\n".join(fixed)
-        )
-    if told:
-        logger.info("Going on with another config:\n%s", "\n".join(told.values()))
+def _next_batch(feed: Feed, keeper: Keeper, step: int, state: TrainState) -> Any:
+    """Returns the next batch; where none comes, first saves the steps so far."""
+    try:
+        return feed.next()
+    except Exception:
+        if jax.process_count() == 1:  # several must save together
+            keeper.save(step, state)
+        raise
 
 
-def _starting_state(
-    make_state: Callable[[], TrainState],
-    parallel: sharding.OverMesh | sharding.OverPmap,
-    checkpoints: checkpoint.Checkpoints,
-    run: Run,
-) -> tuple[TrainState, "Window"]:
-    """Decides how training starts. In this order:
-
-    1. The workdir has a checkpoint: resume it, exactly.
-    2. The run has a donor (init_from): its arrays, where names match; step 0.
-    3. Neither: initialise from the seed.
-    """
-    step = checkpoints.latest_step()
-    if step is not None:
-        variables, rest = _split_state(parallel.abstract_state(make_state))
-        items = checkpoints.restore(step, variables=variables, optimizer=rest)
-        state = TrainState(**items["variables"], **items["optimizer"])
-        logger.info("Resumed step %d of %s.", step, checkpoints.directory)
-        return parallel.from_saved(state), Window(checkpoints.about(step)["window"])
-    state = parallel.initialize(make_state)
-    if run.donor is None:
-        logger.info("Initialised from the seed.")
-        return state, Window()
-    variables, rest = _split_state(parallel.to_save(state))
-    state = TrainState(**run.donor.load_into(**variables), **rest)
-    return parallel.from_saved(state), Window()
+@contextlib.contextmanager
+def _counted(
+    goodput: Goodput, checkpoints: checkpoint.Checkpoints, life: Life
+) -> Iterator[None]:
+    """At the end, waits for what is being written, and tells where the time went."""
+    life.before_end = checkpoints.wait
+    try:
+        yield
+    finally:
+        with life.clock.phase(phases.SAVE):
+            checkpoints.wait()
+        saved = checkpoints.latest_step()
+        if saved == life.step:  # else the steps since then are lost
+            goodput.note(saved)
+        logger.info("Where the time went:\n%s", goodput.table())
 
 
-class _Keeper(NamedTuple):
-    """Saves and evaluates the state of a run."""
-
-    evaluator: evaluation.Evaluator
-    parallel: sharding.OverMesh | sharding.OverPmap
-    checkpoints: checkpoint.Checkpoints
-    writer: Writer
-    window: "Window"
-    run: Run
-
-    def save(self, step: int, state: TrainState) -> None:
-        """Starts to write a checkpoint, never of a state that is not finite."""
-        self.window.check(self.checkpoints.latest_step())
-        variables, rest = _split_state(self.parallel.to_save(state))
-        about = {**self.run.about, "window": self.window.totals}
-        self.checkpoints.save(step, variables, rest, about)
-
-    def evaluate(self, step: int, state: TrainState) -> None:
-        """Evaluates a state that was saved, and adds the numbers to its checkpoint."""
-        variables = evaluation.Variables(state.params, state.model_state)
-        found = self.evaluator(variables).metrics
-        logger.info("evaluated step %d  %s", step, show(found))
-        self.writer.scalars(step, found)
-        pictures, texts = self.evaluator.samples(variables)
-        self.writer.pictures(step, pictures)
-        self.writer.texts(step, texts)
-        # Last: what has no numbers in its checkpoint is evaluated again after a crash.
-        self.checkpoints.add_metrics(step, found)
-
-
-def _split_state(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parts what a model is from what only training needs."""
-    variables = {"params": state.params, "model_state": state.model_state}
-    return variables, {"step": state.step, "opt_state": state.opt_state}
-
-
-class Window:
-    """The metrics since the last log, part on the devices and part on the host."""
-
-    def __init__(self, totals: Mapping[str, list[float]] | None = None):
-        """Starts empty, or from a checkpoint's totals."""
-        self._mean = Mean(totals)
-        self._pending: list[tuple[int, Any]] = []
-
-    @property
-    def totals(self) -> dict[str, list[float]]:
-        """The sums so far, without those still on the devices."""
-        return self._mean.totals
-
-    def add(self, step: int, sums: Any) -> None:
-        """Adds a step's sums, without waiting for them."""
-        self._pending.append((step, sums))
-        if len(self._pending) > MAX_IN_FLIGHT:
-            jax.block_until_ready(self._pending[-MAX_IN_FLIGHT])
-
-    def check(self, saved: int | None) -> None:
-        """Fetches what is pending.
-
-        Args:
-          saved: step of the newest checkpoint, for the error.
-
-        Raises:
-          NonFiniteError: a step went wrong.
-        """
-        pending, self._pending = self._pending, []
-        for step, sums in jax.device_get(pending):
-            for name in ("loss", "grad_norm"):
-                if not np.isfinite(sums[name]).all():
-                    newest = "There is no checkpoint yet"
-                    if saved is not None:
-                        newest = f"The newest checkpoint is that of step {saved}"
-                    raise NonFiniteError(
-                        f"{name} is {sums[name][0] / sums[name][1]} at step {step}; "
-                        f"means before it: {show(self._mean.result()) or 'none'}. "
-                        f"{newest}. Try a lower learning rate, clip_norm, or "
-                        "precision with compute=float32."
-                    )
-            self._mean.add(sums)
-
-    def close(self, saved: int | None) -> dict[str, float]:
-        """Returns the means over the window and starts a new one; as `check`."""
-        self.check(saved)
-        values = self._mean.result()
-        self._mean = Mean()
-        return values
-
-
-def _preemption_notice() -> Callable[[int], bool]:
-    """Returns step -> whether the machine is about to be taken away."""
-    if jax.process_count() > 1:
-        # All processes must agree on the step: JAX's preemption service sees to it.
-        return multihost_utils.reached_preemption_sync_point
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    return lambda step: stop.is_set()
+@contextlib.contextmanager
+def _profiled(
+    step: int, steps: tuple[int, int] | None, workdir: pathlib.Path
+) -> Iterator[None]:
+    """Traces the steps from the first to the last one asked for."""
+    if steps is not None and step == steps[0]:
+        jax.profiler.start_trace(workdir / "profile")
+    yield
+    if steps is not None and step == steps[1]:
+        jax.effects_barrier()
+        jax.profiler.stop_trace()
+        logger.info("Traced steps %d to %d: %s", *steps, workdir / "profile")

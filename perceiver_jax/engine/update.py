@@ -66,9 +66,7 @@ class Update:
           batch: what this device sees of it.
           axis_name: see sharding.
         """
-        rng = jax.random.fold_in(jax.random.key(self.seed), state.step)
-        if axis_name is not None:
-            rng = jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
+        rng = self.rng(state.step, axis_name)
         grads, (sums, model_state) = self._gradients(state, batch, rng)
         grads, sums = sharding.psum((grads, sums), axis_name)
         weight = jnp.maximum(sums["loss"][1], 1e-9)  # a batch may be all padding
@@ -79,6 +77,13 @@ class Update:
         rates["learning_rate"] = jnp.asarray(self.schedule(state.step), jnp.float32)
         sums |= {k: jnp.stack([v, jnp.ones([])]) for k, v in rates.items()}
         return TrainState(state.step + 1, params, model_state, opt_state), sums
+
+    def rng(self, step: jax.Array, axis_name: str | None) -> jax.Array:
+        """Returns the key of a step's randomness, on this device."""
+        rng = jax.random.fold_in(jax.random.key(self.seed), step)
+        if axis_name is None:
+            return rng
+        return jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
 
     def _loss(self, params, model_state, rng, batch) -> tuple[jax.Array, Any]:
         outputs, model_state = self.forward.apply(params, model_state, rng, batch, True)
@@ -99,7 +104,7 @@ class Update:
             totals = jax.tree.map(jnp.add, totals, (grads, sums))
             return (totals, model_state), None
 
-        parts = (jnp.arange(self.accumulate), _split(batch, self.accumulate))
+        parts = (jnp.arange(self.accumulate), split(batch, self.accumulate))
         first = jax.tree.map(lambda x: x[0], parts[1])
         _, (sums, _) = jax.eval_shape(grad, state.params, state.model_state, rng, first)
         zeros = jax.tree.map(
@@ -110,11 +115,11 @@ class Update:
         return grads, (sums, model_state)
 
 
-def _split(batch: Batch, parts: int) -> Batch:
+def split(batch: Batch, parts: int) -> Batch:
     """Splits the batch axis into [parts, B / parts], every part spread over devices."""
 
-    def split(x):
+    def split_array(x):
         # Strided and not contiguous parts: then no example has to change its device.
         return jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1)
 
-    return jax.tree.map(split, batch)
+    return jax.tree.map(split_array, batch)

@@ -4,8 +4,7 @@ import json
 import logging
 import math
 import pathlib
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -156,53 +155,6 @@ def _parse(path: pathlib.Path, line: str) -> dict[str, float]:
         ) from error
 
 
-class Progress:
-    """Rates since the last report, and the time left."""
-
-    def __init__(self, start_step: int, total_steps: int, batch_size: int, epoch: int):
-        """Starts the clock; `epoch` is the number of training examples."""
-        self._total_steps = total_steps
-        self._batch_size = batch_size
-        self._epoch = epoch
-        self._last_step = start_step
-        self._last_time = time.monotonic()
-        self._data_wait = 0.0  # seconds since the last report
-
-    def wait_for(self, data: Iterator[Any]) -> Any:
-        """Returns the next batch, and keeps the time that it took."""
-        start = time.monotonic()
-        batch = next(data)
-        self._data_wait += time.monotonic() - start
-        return batch
-
-    def report(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
-        """Logs a line and returns the rates as scalars."""
-        seconds = max(time.monotonic() - self._last_time, 1e-9)
-        rate = (step - self._last_step) / seconds
-        wait = self._data_wait / seconds
-        eta = (self._total_steps - step) / rate if rate else 0.0
-        epoch = step * self._batch_size / self._epoch
-        logger.info(
-            "step %d/%d  epoch %.2f  %s  %.3g steps/s  %.4g examples/s  "
-            "data wait %.0f%%  ETA %s",
-            *(step, self._total_steps, epoch, show(values)),
-            *(rate, rate * self._batch_size, 100 * wait, _clock(eta)),
-        )
-        self.restart(step)
-        return {"steps_per_second": rate, "data_wait": wait}
-
-    def restart(self, step: int) -> None:
-        """Leaves out the time since the last report, such as an evaluation's."""
-        self._last_step, self._last_time = step, time.monotonic()
-        self._data_wait = 0.0
-
-
 def show(values: Mapping[str, float]) -> str:
     """Formats metrics for one line of the console."""
     return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"

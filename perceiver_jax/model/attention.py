@@ -136,7 +136,9 @@ class MultiHeadAttention(hk.Module):
     def _projection(self, channels, name, heads_axis=-1):
         """Makes a linear map whose matrix has the heads along an axis."""
         heads = parameters.Split(heads_axis, self.num_heads)
-        return Projection(channels, split=heads if self.split_heads else None, name=name)
+        return Projection(
+            channels, split=heads if self.split_heads else None, name=name
+        )
 
     def _split_heads(self, x):
         return x.reshape(*x.shape[:-1], self.num_heads, -1)

@@ -1,7 +1,9 @@
 """Sources: what they give, and what they say when they cannot."""
 
+import errno
 import pickle
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from perceiver_jax.data.sources import (
     Kept,
     SkipCorrupt,
     Subset,
+    UnreadableExample,
     files_below,
+    read,
 )
 
 
@@ -113,3 +117,67 @@ def test_files_below_a_folder_in_the_order_of_their_numbers(tmp_path):
         expected = [folder / name for name in expected]
         root = folder if folder.name == "a" else tmp_path / "b"
         assert files_below(root, (".png",)) == expected
+
+
+class _Failing(ArraySource):
+    """Raises the given errors, one at each try, before it gives an example."""
+
+    def __init__(self, *errors):
+        super().__init__(x=np.arange(9))
+        self.errors = list(errors)
+
+    def __getitem__(self, index):
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().__getitem__(index)
+
+
+class _FailingFiles(_Failing):
+    def name(self, index):
+        return f"cat/{index}.jpg"
+
+
+LOST = OSError(errno.EIO, "Input/output error")
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """How long reading has waited, without waiting."""
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    return waited
+
+
+def test_an_error_that_may_pass_is_waited_for_longer_each_time(waits, caplog):
+    source = _FailingFiles(LOST, TimeoutError("no answer"), LOST)
+    assert read(source, 7) == {"x": 7}
+    assert len(waits) == 3 and waits == sorted(set(waits))
+    assert len(caplog.messages) == 3
+    assert caplog.messages[1].startswith("cat/7.jpg: no answer; trying again in")
+
+
+def test_what_fails_at_every_try_is_named(waits):
+    for kind, name in ((_FailingFiles, "cat/3.jpg"), (_Failing, "example 3")):
+        source = kind(*[LOST] * 9)
+        message = f"{name} can't be read, tried 4 times: .*Input/output error"
+        with pytest.raises(UnreadableExample, match=message):
+            read(source, 3)
+        assert len(source.errors) == 5
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("gone"), PermissionError("no"), ValueError("odd")]
+)
+def test_what_does_not_pass_is_not_tried_again(waits, error):
+    source = _Failing(error)
+    with pytest.raises(type(error), match=str(error)):
+        read(source, 3)
+    assert not waits and read(source, 3) == {"x": 3}
+
+
+def test_an_example_within_others_is_tried_no_more_often_and_named(waits):
+    source = _FailingFiles(*[LOST] * 9)
+    within = Subset(SkipCorrupt(source, dict, 1), [5])
+    with pytest.raises(UnreadableExample, match="cat/5.jpg can't be read, tried 4"):
+        read(within, 0)
+    assert len(source.errors) == 5

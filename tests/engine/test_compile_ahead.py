@@ -4,13 +4,14 @@ import functools
 import importlib.util
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from layers import MATMUL, layer, scanned, shape
 
-from perceiver_jax.engine import compile_ahead, flops
+from perceiver_jax.engine import compile_ahead, flops, sharding
 
 
 def test_program_without_loops_costs_what_xla_says():
@@ -135,3 +136,124 @@ def test_missing_libtpu_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install libtpu"):
         compile_ahead.tpu_mesh("v5e:2x2")
+
+
+def mapped(function, mesh, split_in, split_out):
+    return jax.jit(
+        jax.shard_map(
+            function, mesh=mesh, in_specs=split_in, out_specs=split_out, check_vma=False
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "split_out", "kind", "size"),
+    [
+        (lambda x: jax.lax.psum(x, "data"), P(), "all-reduce", 2 * 16),
+        (
+            lambda x: jax.lax.all_gather(x, "data", tiled=True),
+            P(),
+            "all-gather",
+            8 * 16,
+        ),
+        (
+            lambda x: jax.lax.psum_scatter(x, "data", scatter_dimension=1, tiled=True),
+            P(None, "data"),
+            "reduce-scatter",
+            2 * 16,
+        ),
+        (
+            lambda x: jax.lax.all_to_all(x, "data", 1, 0, tiled=True),
+            P(None, "data"),
+            "all-to-all",
+            2 * 16,
+        ),
+        (
+            lambda x: jax.lax.ppermute(x, "data", [(i, (i + 1) % 4) for i in range(4)]),
+            P("data"),
+            "collective-permute",
+            2 * 16,
+        ),
+    ],
+)
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_each_collective_counts_as_often_as_it_runs(
+    function, split_out, kind, size, repeats
+):
+    """[8, 16] of float32 over four devices: each has [2, 16]."""
+    mesh = sharding.make_mesh(jax.devices()[:4])
+
+    def repeated(x):
+        # Each pass has an input of its own, so that none is moved out of the loop.
+        each = x[None] * jnp.arange(1.0, repeats + 1)[:, None, None]
+        return jax.lax.map(function, each).sum(0)
+
+    program = mapped(repeated if repeats > 1 else function, mesh, P("data"), split_out)
+    found = compile_ahead.collectives(program.lower(shape(8, 16)).compile())
+    assert found == {kind: (repeats, repeats * 4 * size)}
+
+
+def test_a_program_of_one_device_exchanges_nothing():
+    compiled = jax.jit(layer).lower(shape(8, 16), shape(16, 16)).compile()
+    assert compile_ahead.collectives(compiled) == {}
+
+
+# As the TPU compiler writes them, cut down: a gathering that begins in one fusion, goes
+# on beside other work in a second and ends in a third; a reduction of which each device
+# keeps a part; and one that starts and ends apart, in a loop.
+TPU_PROGRAM = """HloModule jit_step
+
+%begin (a: f32[4,16]) -> (f32[4,16], f32[16,16]) {
+  %a = f32[4,16]{1,0:T(8,128)} parameter(0)
+  %all-gather.1 = f32[16,16]{1,0} all-gather(%a), channel_id=1, frontend_attributes={chain_id="5"}
+  ROOT %b = (f32[4,16]{1,0}, f32[16,16]{1,0}) custom-call(%all-gather.1), custom_call_target="AsyncCollectiveStart"
+}
+
+%go_on (c: f32[4,16]) -> f32[16,16] {
+  %c = f32[4,16]{1,0} parameter(0)
+  ROOT %all-gather.2 = f32[16,16]{1,0} all-gather(%c), channel_id=1, frontend_attributes={chain_id="5"}
+}
+
+%end (d: f32[4,16]) -> f32[16,16] {
+  %d = f32[4,16]{1,0} parameter(0)
+  %all-gather.3 = f32[16,16]{1,0} all-gather(%d), channel_id=1, frontend_attributes={chain_id="5"}
+  ROOT %e = f32[16,16]{1,0} custom-call(%all-gather.3), custom_call_target="AsyncCollectiveDone"
+}
+
+%all-reduce-scatter.1 (f: bf16[16,16]) -> bf16[16,4] {
+  %f = bf16[16,16]{1,0} parameter(0)
+  %all-reduce.1 = bf16[16,16]{1,0} all-reduce(%f), to_apply=%add
+  ROOT %g = bf16[16,4]{1,0} dynamic-slice(%all-reduce.1), dynamic_slice_sizes={16,4}
+}
+
+%body (h: f32[4,16]) -> f32[4,16] {
+  %h = f32[4,16]{1,0} parameter(0)
+  %start = (f32[4,16]{1,0}, f32[4,16]{1,0}, u32[]) collective-permute-start(%h)
+  ROOT %done = f32[4,16]{1,0} collective-permute-done(%start)
+}
+
+%condition (i: f32[4,16]) -> pred[] {
+  ROOT %i = pred[] parameter(0)
+}
+
+ENTRY %main (j: f32[4,16]) -> bf16[16,4] {
+  %j = f32[4,16]{1,0} parameter(0)
+  %k = f32[4,16]{1,0} while(%j), condition=%condition, body=%body, backend_config={"known_trip_count":{"n":"7"}}
+  %l = (f32[4,16]{1,0}, f32[16,16]{1,0}) fusion(%k), kind=kCustom, calls=%begin
+  %m = f32[16,16]{1,0} fusion(%k), kind=kCustom, calls=%go_on
+  %n = f32[16,16]{1,0} fusion(%m), kind=kCustom, calls=%end
+  ROOT %o = bf16[16,4]{1,0} fusion(%n), kind=kCustom, calls=%all-reduce-scatter.1
+}
+"""  # noqa: E501
+
+
+def test_collectives_are_found_as_the_tpu_compiler_writes_them():
+    class Compiled:
+        def as_text(self):
+            return TPU_PROGRAM
+
+    assert compile_ahead.collectives(Compiled()) == {
+        "all-gather": (1, 4 * 16 * 16),
+        "reduce-scatter": (1, 2 * 16 * 16),
+        "collective-permute": (7, 7 * 4 * 4 * 16),
+    }

@@ -61,3 +61,16 @@ def test_without_a_repository_there_is_no_hash(monkeypatch):
 
     monkeypatch.setattr(description.subprocess, "run", missing)
     assert description.describe("t", Identity(), {})["git"] == "unknown"
+
+
+def test_a_workdir_says_what_its_run_is(tmp_path):
+    about = description.describe("t", Identity(), {"a": {"b": [1, 2]}})
+    description.write(tmp_path, {"config": {}})
+    description.write(tmp_path, about)
+    assert description.read(tmp_path) == about
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json is damaged.*start the run again"):
+        description.read(tmp_path)
+    with pytest.raises(FileNotFoundError, match="elsewhere/config.json is not there"):
+        description.read(tmp_path / "elsewhere")

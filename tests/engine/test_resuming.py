@@ -7,8 +7,7 @@ import programs
 import pytest
 import regression
 
-from perceiver_jax.engine import checkpoint, training
-from perceiver_jax.engine.task import Identity
+from perceiver_jax.engine import checkpoint, keeper, training
 
 # Windows of metrics that go over checkpoints, and checkpoints over evaluations.
 SETTINGS = training.Settings(
@@ -67,7 +66,7 @@ def test_each_row_is_written_once(whole):
 @pytest.mark.parametrize(
     "place",
     [
-        (training._Keeper, "evaluate"),  # after the checkpoint
+        (keeper.Keeper, "evaluate"),  # after the checkpoint
         (checkpoint.Checkpoints, "add_metrics"),  # after some of its results
     ],
 )
@@ -91,9 +90,7 @@ def test_run_killed_between_a_checkpoint_and_its_evaluation(
 
 @pytest.mark.parametrize("step", [1, 3, 4, 8])
 def test_run_that_lost_its_machine(whole, tmp_path, monkeypatch, step):
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_preemption_notice", lambda: lambda at: at == step)
-        train(tmp_path)
+    regression.train_until(monkeypatch, step, lambda: train(tmp_path))
     checkpoints = checkpoint.Checkpoints(tmp_path, read_only=True)
     assert checkpoints.latest_step() == step and not checkpoints.metrics(step)
     train(tmp_path)
@@ -101,9 +98,7 @@ def test_run_that_lost_its_machine(whole, tmp_path, monkeypatch, step):
 
 
 def test_run_killed_while_it_wrote_a_row(whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_preemption_notice", lambda: lambda at: at == 5)
-        train(tmp_path)
+    regression.train_until(monkeypatch, 5, lambda: train(tmp_path))
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"step": 6, "train/loss": 1.0}\n{"step": 7, "tr')
     train(tmp_path)
@@ -119,61 +114,3 @@ def test_longer_training_goes_on_after_the_last_evaluation(whole, tmp_path):
         for run in (tmp_path, whole)
     ]
     assert evaluations[0] == evaluations[1]
-
-
-def stopped(workdir, monkeypatch, config, task=None):
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_preemption_notice", lambda: lambda at: at == 5)
-        train(workdir, task, config=config)
-
-
-def test_fixed_field_that_changed_is_refused_with_both_values(tmp_path, monkeypatch):
-    config = {"seed": 0, "log_every": 3, "data": {"length": 8, "dir": "a"}}
-    stopped(tmp_path, monkeypatch, config)
-    other = {"seed": 1, "log_every": 5, "data": {"length": 9, "dir": "b"}}
-    with pytest.raises(ValueError, match="begun with another config") as error:
-        train(tmp_path, config=other, free=("log_every", "data.dir"))
-    told = str(error.value)
-    assert "--allow_changes" in told
-    assert "seed: 0 in the checkpoint, 1 here" in told
-    assert "data.length: 8 in the checkpoint, 9 here" in told
-    assert "log_every" not in told and "data.dir" not in told
-    assert checkpoint.Checkpoints(tmp_path, read_only=True).latest_step() == 5
-
-
-@pytest.mark.parametrize(
-    "options", [{"free": ("seed", "new")}, {"allow_changes": True}]
-)
-def test_field_that_may_change_is_told(tmp_path, monkeypatch, caplog, options):
-    stopped(tmp_path, monkeypatch, {"seed": 0})
-    with caplog.at_level("INFO", logger="perceiver_jax"):
-        train(tmp_path, config={"seed": 1, "new": 2}, **options)
-    assert "Going on with another config" in caplog.text
-    assert "seed: 0 in the checkpoint, 1 here" in caplog.text
-    assert "new: None in the checkpoint, 2 here" in caplog.text
-    found = checkpoint.Checkpoints(tmp_path, read_only=True)
-    assert found.latest_step() == 8 and found.about(8)["config"]["seed"] == 1
-
-
-def test_same_config_is_not_told(tmp_path, monkeypatch, caplog):
-    stopped(tmp_path, monkeypatch, {"size": [8, 8]})
-    with caplog.at_level("INFO", logger="perceiver_jax"):
-        train(tmp_path, config={"size": [8, 8]})
-    assert "another config" not in caplog.text and "Resumed step 5" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("identity", "message"),
-    [
-        (Identity(vocabulary="other"), "tokenizer 'bytes', this is 'other'"),
-        (Identity("bytes", {"kind": ("cat", "cow")}), "'dog', here 'cow'"),
-        (Identity("bytes", {"kind": ("cat", "dog", "cow")}), "'kind': 2, here 3"),
-    ],
-)
-def test_other_tokens_or_classes_are_refused(tmp_path, monkeypatch, identity, message):
-    task = dataclasses.replace(
-        regression.make_task(), identity=Identity("bytes", {"kind": ("cat", "dog")})
-    )
-    stopped(tmp_path, monkeypatch, {"a": 1}, task)
-    with pytest.raises(ValueError, match=message):
-        train(tmp_path, dataclasses.replace(task, identity=identity))

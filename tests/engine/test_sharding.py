@@ -41,7 +41,7 @@ def test_a_state_comes_back_as_it_was(compile_with):
 )
 def test_large_arrays_of_a_state_are_split(monkeypatch, shape, part):
     monkeypatch.setattr(sharding, "WORTH_SHARDING", 40)
-    parallel = sharding.make_parallel("jit", shard_state=True)
+    parallel = sharding.make_parallel("jit", "fsdp")
     placed = parallel.from_saved({"w": np.zeros(shape)})["w"]
     assert placed.addressable_shards[0].data.shape == part
     made = parallel.initialize(lambda: {"w": jax.numpy.zeros(shape)})["w"]
@@ -78,7 +78,7 @@ def test_one_process_is_the_first_of_one():
         (lambda: sharding.check_batch_size("batch_size", 16, 4), "multiple of 32"),
         (lambda: sharding.check_batch_size("batch_size", -8), "=-8 must be 1 or more"),
         (lambda: sharding.make_parallel("gmap"), "'jit' or 'pmap'"),
-        (lambda: sharding.make_parallel("pmap", True), "shard_state=True"),
+        (lambda: sharding.make_parallel("pmap", "fsdp"), "'fsdp' needs"),
     ],
 )
 def test_bad_settings_are_refused(call, message):

@@ -9,7 +9,7 @@ import regression
 
 from perceiver_jax.data import sources
 from perceiver_jax.data.loader import EvalLoader
-from perceiver_jax.engine import checkpoint, init_from, training
+from perceiver_jax.engine import checkpoint, description, init_from, window
 from perceiver_jax.engine.task import Evaluation
 from perceiver_jax.engine.writer import read_metrics
 
@@ -33,6 +33,7 @@ def test_training_learns_logs_evaluates_and_keeps_checkpoints(tmp_path):
     about = checkpoints.about(6)
     assert about["task"] == "regression" and about["config"] == {"a": 1}
     assert about["git"] and about["versions"]["jax"] == jax.__version__
+    assert description.read(tmp_path)["config"] == {"a": 1}
     assert list(tmp_path.glob("tensorboard/events*"))
     table = (tmp_path / "parameters.txt").read_text()
     assert "hidden" in table and "w [3, 3]" in table
@@ -80,7 +81,7 @@ def test_data_is_told_how_long_training_is(tmp_path):
 
 def test_non_finite_loss_stops_naming_the_step_and_keeps_the_good_checkpoint(tmp_path):
     message = "loss is nan at step 5;.*newest checkpoint is that of step 4"
-    with pytest.raises(training.NonFiniteError, match=message):
+    with pytest.raises(window.NonFiniteError, match=message):
         regression.train(regression.make_task(poisoned=5), tmp_path)
     assert checkpoint.Checkpoints(tmp_path, read_only=True).latest_step() == 4
     variables = checkpoint.load_variables(tmp_path)[0]
@@ -89,23 +90,8 @@ def test_non_finite_loss_stops_naming_the_step_and_keeps_the_good_checkpoint(tmp
 
 def test_non_finite_loss_before_any_checkpoint_says_so(tmp_path):
     message = "loss is nan at step 1;.*There is no checkpoint yet"
-    with pytest.raises(training.NonFiniteError, match=message):
+    with pytest.raises(window.NonFiniteError, match=message):
         regression.train(regression.make_task(poisoned=1), tmp_path)
-
-
-def test_window_adds_what_was_fetched_and_what_was_not():
-    window = training.Window({"loss": [6.0, 2.0]})
-    sums = {"loss": np.float32([1, 1]), "grad_norm": np.float32([5, 1])}
-    window.add(1, sums)
-    assert window.totals == {"loss": [6.0, 2.0]}
-    window.check(None)
-    assert window.totals["loss"] == [7.0, 3.0]
-    window.add(2, sums)
-    assert window.close(None) == {"loss": 2.0, "grad_norm": 5.0}
-    assert window.totals == {}
-    window.add(3, {**sums, "grad_norm": np.float32([np.inf, 1])})
-    with pytest.raises(training.NonFiniteError, match="grad_norm is inf at step 3"):
-        window.close(2)
 
 
 def test_workdir_of_another_task_or_model_is_refused(tmp_path):
@@ -114,6 +100,7 @@ def test_workdir_of_another_task_or_model_is_refused(tmp_path):
     other = dataclasses.replace(regression.make_task(), name="other")
     with pytest.raises(ValueError, match="task 'regression', not of 'other'"):
         regression.train(other, tmp_path)
+    assert description.read(tmp_path)["task"] == "regression"
     with pytest.raises(ValueError, match=r"params/hidden/b: \(\(3,\)") as error:
         regression.train(regression.make_task(width=5), tmp_path, longer)
     assert "--config.init_from" in str(error.value)

@@ -135,18 +135,19 @@ def test_randomness_is_of_the_seed_and_the_step_and_the_device():
 
 
 @pytest.mark.parametrize(
-    ("compile_with", "shard_state"), [("jit", False), ("jit", True), ("pmap", False)]
+    ("compile_with", "mode"),
+    [("jit", "replicated"), ("jit", "fsdp"), ("pmap", "replicated")],
 )
-def test_eight_devices_agree_with_one(monkeypatch, compile_with, shard_state):
+def test_eight_devices_agree_with_one(monkeypatch, compile_with, mode):
     assert jax.device_count() == 8
     monkeypatch.setattr(sharding, "WORTH_SHARDING", 64)
-    parallel = sharding.make_parallel(compile_with, shard_state)
-    axis = sharding.update_axis(shard_state)
+    parallel = sharding.make_parallel(compile_with, mode)
+    axis = sharding.update_axis(mode)
     alone = few_steps(normalised_model(sharding.AXIS), regression.one_device())
     together = few_steps(normalised_model(axis), parallel)
     assert alone[0][0] != alone[0][1]
     assert_close(alone, together)
-    if shard_state:
+    if mode == "fsdp":
         array = together[1].params["hidden"]["w"]
         assert array.addressable_shards[0].data.shape == (3, 4)
 

@@ -1,6 +1,5 @@
 """What a run writes of itself, and what is dropped when it goes on."""
 
-import itertools
 import struct
 
 import numpy as np
@@ -110,26 +109,5 @@ def test_other_processes_write_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_progress_tells_rates_and_the_time_left(monkeypatch, caplog):
-    clock = itertools.count(step=1.0)  # each look is a second later
-    monkeypatch.setattr(writer.time, "monotonic", lambda: next(clock))
-    progress = writer.Progress(0, 3700, batch_size=4, epoch=80)
-    assert progress.wait_for(iter("abc")) == "a"
-    with caplog.at_level("INFO", logger="perceiver_jax"):
-        rates = progress.report(10, {"loss": 0.25})
-    # Seconds 0 to 3, of which 1 to 2 were a wait.
-    assert rates == {"steps_per_second": 10 / 3, "data_wait": 1 / 3}
-    for told in ("step 10/3700", "epoch 0.50", "loss 0.25", "13.33 examples/s"):
-        assert told in caplog.text
-    assert "data wait 33%" in caplog.text and "ETA 18m27s" in caplog.text
-
-
 def test_numbers_on_one_line():
     assert writer.show({"a": 0.123456, "b": 12345.6}) == "a 0.1235  b 1.235e+04"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(0.4, "0m00s"), (59.6, "1m00s"), (3600 * 30 + 61, "30h01m")]
-)
-def test_time_as_a_clock_tells_it(seconds, told):
-    assert writer._clock(seconds) == told

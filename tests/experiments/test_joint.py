@@ -15,6 +15,7 @@ import small_digits
 import small_text
 
 from experiments import build
+from perceiver_jax.cluster import life
 from perceiver_jax.engine import checkpoint, description, sharding, training
 from perceiver_jax.engine.evaluation import Evaluator, Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
@@ -77,6 +78,10 @@ class Train:
         while True:
             batch = {name: next(batches) for name, batches in parts.items()}
             yield {"mask": np.ones(len(batch["text"]["mask"]), np.float32), **batch}
+
+    def names(self, start_step, total_steps):
+        parts = [t.train.names(start_step, total_steps) for t in self.tasks.values()]
+        return [" and ".join(row) for row in zip(*parts)]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -158,6 +163,7 @@ def train(joint, workdir, steps=STEPS):
         sharding.make_parallel("jit"),
         settings,
         training.Run(workdir, about),
+        life.join(workdir, {}),
     )
 
 
@@ -214,3 +220,12 @@ def test_a_part_is_evaluated_as_it_would_be_alone(joint, trained):
         assert joint_numbers[f"text_docs/text_{key}"] == pytest.approx(
             found[f"docs/{key}"], rel=1e-5
         )
+
+
+def test_an_example_has_the_names_of_its_parts(joint):
+    task, _ = joint
+    names = task.train.names(2, STEPS)
+    assert len(names) == 16
+    for name in names:
+        digit, documents = name.split(" and ")
+        assert digit.startswith("example ") and documents.count(", ") == 9

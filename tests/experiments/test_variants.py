@@ -9,8 +9,9 @@ import pytest
 import small_flow
 import small_text
 
-from experiments import build, checks, launch
+from experiments import build, checks, planning
 from perceiver_jax.engine import description, flops, sharding
+from scripts import ledger
 
 each_variant = pytest.mark.parametrize("name", all_configs.NAMES)
 
@@ -36,6 +37,7 @@ def test_a_training_step_is_traced_and_the_model_has_a_size(name):
     # Forward, and twice as much backward; once more where layers are recomputed. Less
     # where a gradient is not needed, such as that of the pixels.
     assert 2.3 < spent / config.batch_size / size.flops < 4.2
+    ledger.check(name, ledger.Cost(size.parameters, size.flops, spent))
 
 
 @each_variant
@@ -86,9 +88,9 @@ def test_a_sweep_changes_fields_that_there_are(file):
         small_text.glue_config("mrpc"),
         small_flow.make_config(steps=4),
     ],
-    ids=["masked_lm", "glue", "optical_flow"],  # images are in test_launch.py
+    ids=["masked_lm", "glue", "optical_flow"],  # images are in test_planning.py
 )
 def test_the_step_of_each_task_compiles_for_a_tpu(config):
-    told = launch.compile_for(config, "v5e:1x1")
+    told = planning.compile_for(config, "v5e:1x1")
     assert f"v5e:1x1: 1 chips, {config.batch_size} examples a step" in told
     assert "GFLOP" in told and "temporaries" in told

@@ -128,7 +128,10 @@ def test_fine_tuning_from_another_run_keeps_the_parent(trained_digits, tmp_path)
 
 def test_a_run_says_what_it_did(trained_digits):
     names = {path.name for path in trained_digits.iterdir()}
-    assert names == {"checkpoints", "metrics.jsonl", "parameters.txt", "tensorboard"}
+    assert names == {
+        *("checkpoints", "config.json", "goodput.json", "metrics.jsonl"),
+        *("parameters.txt", "processes", "tensorboard"),
+    }
     table = (trained_digits / "parameters.txt").read_text()
     assert "encoder/cross_attention/attention/query" in table and "in all" in table
 
@@ -142,7 +145,7 @@ def test_a_run_says_what_it_did(trained_digits):
         (
             (*programs.RUN, "--workdir=never_made", "--num_processes=2"),
             "--coordinator, --num_processes and --process_id go together: give all "
-            "three, or --distributed to find them out.",
+            "three, or none where the environment says them.",
         ),
     ],
 )
@@ -170,7 +173,7 @@ def test_run_does_not_go_on_with_another_seed(trained_digits):
         f"--workdir={trained_digits}",
         fails=True,
     )
-    reason, change = log.splitlines()
+    reason, change = log.splitlines()[-2:]
     assert str(trained_digits) in reason and "--allow_changes" in reason
     assert change == "  seed: 0 in the checkpoint, 1 here"
 

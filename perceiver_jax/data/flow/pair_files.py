@@ -4,6 +4,7 @@ An example is a pair of pairs.py, with "occluded" where the files say it. Where 
 not public, frames are all there is: such a pair is not valid anywhere.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -88,7 +89,7 @@ class PairFiles:
             "frames": np.stack([first, second]),
             "flow": flow,
             "valid": valid,
-            "name": str(paths.first),
+            "name": self.name(index),
         }
         if paths.occluded is not None:
             pair["occluded"] = _read_mask(paths.occluded, shape, paths.first)
@@ -97,6 +98,10 @@ class PairFiles:
             _check_shape(seen.shape, paths.visible, shape, paths.first)
             pair["occluded"] = valid & ~seen
         return pair
+
+    def name(self, index: int) -> str:
+        """The path of a pair's first frame."""
+        return str(self.pairs[index].first)
 
     def shape(self, index: int) -> tuple[int, int]:
         """Returns the height and width of a pair's frames, without decoding them.
@@ -112,9 +117,13 @@ class PairFiles:
             raise CorruptExample(f"{path}: its size can't be read ({error})") from error
 
     def check_sizes(self, least: tuple[int, int]) -> None:
-        """Raises ValueError if a pair's frames are smaller than a model takes."""
+        """Raises ValueError if a pair's frames are smaller than a model takes.
+
+        A damaged frame is passed over: reading it says what is wrong.
+        """
         for index, paths in enumerate(self.pairs):
-            check_size(self.shape(index), least, str(paths.first))
+            with contextlib.suppress(CorruptExample):
+                check_size(self.shape(index), least, str(paths.first))
 
 
 def _read_mask(path, shape, frame):

@@ -81,9 +81,14 @@ class FolderSource:
 
     def __getitem__(self, index: int) -> Example:
         """Reads one file."""
-        label, name = self._files[index]
-        path = self._root / self.class_names[label] / name
-        return {"image": path.read_bytes(), "label": label, "name": str(path)}
+        name = self.name(index)
+        image = pathlib.Path(name).read_bytes()
+        return {"image": image, "label": self._files[index][0], "name": name}
+
+    def name(self, index: int) -> str:
+        """The path of a file."""
+        label, file = self._files[index]
+        return str(self._root / self.class_names[label] / file)
 
 
 def _list_images(folder: pathlib.Path) -> tuple[list[str], list[str]]:

@@ -86,7 +86,7 @@ class TextFiles:
     def __getitem__(self, index: int) -> Example:
         """Reads one span."""
         index = range(len(self))[index]
-        number = int(np.searchsorted(self._ends, index, side="right"))
+        number = self._file_of(index)
         span = index - (int(self._ends[number - 1]) if number else 0)
         name, file = self._names[number], self._files[number]
         is_json = name.removesuffix(".gz").endswith(_JSON)
@@ -99,6 +99,13 @@ class TextFiles:
         if is_json:
             text = SEPARATOR.join(self._texts(text, number, start))
         return {"text": text, "name": f"{name} from byte {start}"}
+
+    def name(self, index: int) -> str:
+        """The file that a span is of."""
+        return self._names[self._file_of(index)]
+
+    def _file_of(self, index: int) -> int:
+        return int(np.searchsorted(self._ends, index, side="right"))
 
     def _texts(self, lines: bytes, number: int, start: int) -> list[bytes]:
         texts = []

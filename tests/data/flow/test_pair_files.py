@@ -104,7 +104,7 @@ def test_a_frame_that_says_no_size_is_named(tmp_path):
     for data in (b"", huge + path.read_bytes()[24:]):
         path.write_bytes(data)
         with pytest.raises(CorruptExample, match="im0.png: its size can't be read"):
-            source.check_sizes((8, 8))
+            source.shape(0)
 
 
 def test_a_folder_without_pairs_says_how_to_lay_it_out(tmp_path):

@@ -1,6 +1,7 @@
 """What is trained on, phase after phase."""
 
 import itertools
+import pathlib
 
 import fake_flow
 import numpy as np
@@ -116,6 +117,26 @@ def test_two_processes_see_the_batch_of_one(monkeypatch):
         for name in batch:
             joined = np.concatenate([first[name], second[name]])
             np.testing.assert_array_equal(batch[name], joined)
+
+
+def test_a_damaged_pair_is_named_and_the_next_takes_its_place(tmp_path, caplog):
+    made = [fake_flow.make_pair(n, (20, 28))._asdict() for n in range(4)]
+    fake_flow.pair_folder(tmp_path / "train", made)
+    (tmp_path / "train" / "clip1" / "1_flow.flo").write_bytes(b"no flow")
+    (tmp_path / "train" / "clip0" / "2_img1.png").write_bytes(b"no image")  # nor a size
+    phases = ((1.0, 0.0, False, (1.0,)),)
+    fields = {"data.train": ("pairs_train",), "data.phases": phases}
+    train = curriculum.train_pairs(make_config(tmp_path, **fields))
+    assert train.num_examples == 4
+    next(train.batches(0, STEPS))
+    drawn = [pathlib.Path(name).name for name in train.names(0, STEPS)]
+    assert sorted(drawn) == ["0_img1.png", *3 * ["3_img1.png"]]
+    for name in ("1_flow.flo", "2_img1.png"):
+        assert sum(name in message for message in caplog.messages) == 1
+    fields["data.max_corrupt"] = 1
+    train = curriculum.train_pairs(make_config(tmp_path, **fields))
+    with pytest.raises(RuntimeError, match="more than 1 corrupt"):
+        next(train.batches(0, STEPS))
 
 
 def test_data_is_opened_when_first_asked_for(tmp_path):

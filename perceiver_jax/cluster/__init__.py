@@ -1,0 +1,1 @@
+"""Several processes as one run: their start, signs of life, signals."""

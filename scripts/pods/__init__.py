@@ -1,0 +1,1 @@
+"""Slices of TPU pods on Google Cloud: made, used for a training, and deleted."""
