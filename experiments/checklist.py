@@ -52,7 +52,7 @@ def _memory(
     held = sum(map(_bytes, jax.tree.leaves(state)))
     gradients = sum(map(_bytes, jax.tree.leaves(state.params)))
     example = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(batch))
-    part = example * settings.batch_size / jax.device_count()
+    part = example * settings.batch_size / parallel.batch_parts
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return (
         f"a device holds {(held + gradients) / 1e6:,.4g} MB of parameters, gradients "

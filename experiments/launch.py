@@ -81,8 +81,8 @@ class Plan(NamedTuple):
         """Builds it, and writes nothing."""
         build.check(config)
         parallel = build.make_parallel(config)
-        for field, parts in (("batch_size", config.accumulate), ("eval_batch_size", 1)):
-            sharding.check_batch_size(field, config[field], parts, parallel)
+        for field, count in (("batch_size", config.accumulate), ("eval_batch_size", 1)):
+            sharding.check_batch_size(field, config[field], count, parallel)
         task = build.make_task(config)
         num_examples = task.train.num_examples
         if config.batch_size > num_examples:

@@ -37,7 +37,7 @@ def compile_step(config: config_dict.ConfigDict, topology: str) -> CompiledStep:
     mesh = compile_ahead.tpu_mesh(topology)
     parallel = build.make_parallel(config, mesh.devices.flatten().tolist())
     if not isinstance(parallel, sharding.OverMesh):
-        raise ValueError("compile='pmap' can't be compiled for elsewhere: use 'jit'.")
+        raise ValueError("compile='pmap' has no plan: with compile='jit' it is alike.")
     sharding.check_batch_size(
         "batch_size", config.batch_size, config.accumulate, parallel
     )

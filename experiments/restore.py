@@ -17,7 +17,7 @@ from perceiver_jax.engine.evaluation import Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Task
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("perceiver_jax")
 
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "A run's folder, or one of its checkpoints."

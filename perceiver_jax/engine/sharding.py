@@ -13,47 +13,24 @@ the batch of one place along "data", and sums explicitly; with None it sees the 
 batch and the compiler inserts the sums.
 """
 
-import collections
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-AXIS = "data"
-SECOND_AXES = {"tensor": "model", "inputs": "inputs"}  # of the mesh, by mode
+from perceiver_jax.engine.mesh import AXIS, SECOND_AXES, check_second_axis, make_mesh
+from perceiver_jax.engine.over_pmap import OverPmap
+
 MODES = ("replicated", "fsdp", *SECOND_AXES)
 WORTH_SHARDING = 2**16  # smaller arrays cost more to gather than they save
 
 # Of every parameter {module: {name: ...}}, the axis that "tensor" splits it along, from
 # the end, and how many pieces there are to share out: heads, or hidden channels.
 Splits = Mapping[str, Mapping[str, tuple[int, int] | None]]
-
-
-def make_mesh(
-    devices: Sequence[jax.Device] | None = None,
-    second_axis: str | None = None,
-    length: int = 1,
-) -> jax.sharding.Mesh:
-    """Returns a mesh of all visible devices (or `devices`) with the axis "data".
-
-    Args:
-      devices: those to use, in any order.
-      second_axis: name of an axis of neighbours, besides "data".
-      length: of the second axis.
-    """
-    devices = jax.devices() if devices is None else devices
-    # By process, so that each loads the rows of its own places along "data".
-    devices = sorted(devices, key=lambda device: (device.process_index, device.id))
-    names = (AXIS,) if second_axis is None else (AXIS, second_axis)
-    shape = (-1,) if second_axis is None else (-1, length)
-    # Explicit axes, the default of jax.make_mesh, break Haiku's sharded parameters.
-    types = (jax.sharding.AxisType.Auto,) * len(names)
-    return jax.sharding.Mesh(np.asarray(devices).reshape(shape), names, types)
 
 
 class Process(TypedDict):
@@ -88,7 +65,7 @@ def psum(tree: Any, axis_name: str | None) -> Any:
 
 def all_gather(tree: Any, axis_name: str | None) -> Any:
     """Joins the devices' parts of each array along its first axis."""
-    if axis_name is None:
+    if axis_name is None or jax.lax.axis_size(axis_name) == 1:
         return tree
     return jax.lax.all_gather(tree, axis_name, tiled=True)
 
@@ -130,7 +107,7 @@ class OverMesh:
                 spec[max(axes, key=lambda a: x.shape[a])] = AXIS
         if self.mode == "tensor":
             # The path of a moment of the optimizer ends with that of its parameter.
-            module, name = (getattr(k, "key", "") for k in (None, None, *path)[-2:])
+            module, name = ("", "", *(getattr(key, "key", "") for key in path))[-2:]
             split = self.splits.get(module, {}).get(name)
             if split is not None:
                 spec[split[0]] = SECOND_AXES[self.mode]
@@ -210,72 +187,6 @@ class OverMesh:
         return jax.device_put(state, self.state_sharding(state), may_alias=False)
 
 
-@dataclasses.dataclass(frozen=True)
-class OverPmap:
-    """pmap: every device holds a whole state and a part of the batch."""
-
-    def describe(self) -> str:
-        """Says how it spreads, for people."""
-        return f"data {jax.device_count()}; replicated by pmap"
-
-    @property
-    def batch_parts(self) -> int:
-        """How many parts a global batch is split into."""
-        return jax.device_count()
-
-    def initialize(self, init: Callable[[], Any]) -> Any:
-        """Runs `init` once per process and replicates the result."""
-        return self.from_saved(jax.jit(init)())
-
-    def abstract_state(self, init: Callable[[], Any]) -> Any:
-        """Returns shapes and types to restore a state into, on one device."""
-        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-            jax.eval_shape(init),
-        )
-
-    def place_batch(self, batch: Any) -> Any:
-        """Splits this process's part of a batch over its devices."""
-        count = jax.local_device_count()
-        return jax.tree.map(
-            lambda x: np.reshape(x, (count, -1, *np.shape(x)[1:])), batch
-        )
-
-    def compile_update(self, update: Callable) -> Callable:
-        """Compiles (state, batch) -> (state, sums); the state's memory is reused."""
-        mapped = jax.pmap(
-            functools.partial(update, axis_name=AXIS), AXIS, donate_argnums=0
-        )
-
-        def run(state, batch):
-            state, sums = mapped(state, batch)
-            return state, jax.tree.map(lambda x: x[0], sums)
-
-        return run
-
-    def compile_eval(self, function: Callable) -> Callable:
-        """Compiles (state, batch) -> arrays that every process gets whole."""
-        mapped = jax.pmap(functools.partial(function, axis_name=AXIS), AXIS)
-        return lambda state, batch: jax.tree.map(lambda x: x[0], mapped(state, batch))
-
-    def to_save(self, state: Any) -> Any:
-        """Returns one device's copy, on the host."""
-        return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], state)
-
-    def from_saved(self, state: Any) -> Any:
-        """Replicates a state to this process's devices."""
-        devices = jax.local_devices()
-        mesh = make_mesh(devices)
-        sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-
-        def replicate(x):
-            x = jnp.broadcast_to(jnp.asarray(x), (len(devices), *jnp.shape(x)))
-            return jax.device_put(x, sharding)
-
-        return jax.tree.map(replicate, state)
-
-
 def make_parallel(
     compile_with: str,
     mode: str = "replicated",
@@ -313,13 +224,7 @@ def make_parallel(
             )
         return OverMesh(make_mesh(devices), mode)
     devices = jax.devices() if devices is None else devices
-    of_process = collections.Counter(device.process_index for device in devices)
-    length = second_axis_devices or min(of_process.values())
-    if any(count % length for count in of_process.values()):
-        raise ValueError(
-            f"sharding_devices={length} must divide the {min(of_process.values())} "
-            "devices of a process: what is split in this way stays within one."
-        )
+    length = check_second_axis(devices, second_axis_devices)
     for module, of_it in (splits or {}).items() if mode == "tensor" else ():
         for name, split in of_it.items():
             if split is not None and split[1] % length:

@@ -26,7 +26,7 @@ EIGHT = sharding.OverMesh(sharding.make_mesh())
 EVERY = {
     "one": regression.one_device(),
     "eight": EIGHT,
-    "sharded": sharding.make_parallel("jit", "fsdp"),
+    "sharded": sharding.OverMesh(sharding.make_mesh(), "fsdp"),
     "pmap": sharding.OverPmap(),
 }
 
