@@ -1,0 +1,94 @@
+"""The work of a step, shared over 8 devices in every way: the same as on one."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+import small_digits
+import small_flow
+
+from benchmarks import agreement
+from experiments import build
+from perceiver_jax.engine import compile_ahead
+from perceiver_jax.model import kernel
+
+
+@functools.cache
+def alone(case):
+    return agreement.gradients(agreement.CASES[case](), devices=1)
+
+
+@pytest.mark.parametrize(
+    ("case", "mode", "devices"),
+    [
+        ("image, 2021", "replicated", 0),
+        ("image, 2021", "tensor", 4),
+        ("image, 2021", "inputs", 4),
+        ("text", "fsdp", 0),
+        ("text", "tensor", 2),
+        ("text", "inputs", 0),
+        ("flow", "inputs", 4),
+    ],
+)
+def test_loss_and_gradients_are_those_of_one_device(case, mode, devices):
+    config = agreement.CASES[case]()
+    config.update(sharding=mode, sharding_devices=devices)
+    loss, gradients = alone(case).difference(agreement.gradients(config))
+    assert loss < 1e-5 and gradients < 1e-5
+
+
+def test_evaluation_is_that_of_one_device():
+    config = small_flow.make_config(**{"model.query_chunk": 24})
+    forward, variables = small_flow.random_variables(config)
+    frames = np.random.default_rng(0).normal(size=(4, 2, *small_flow.TILE, 3))
+    batch = {"frames": frames.astype(np.float32)}
+
+    def flow(variables, batch, axis_name):
+        return forward.apply(*variables, None, batch, False)[0]
+
+    def run(devices=None, **fields):
+        config.update(fields)
+        parallel = build.make_parallel(config, devices)
+        placed = parallel.from_saved(variables)
+        return parallel.compile_eval(flow)(placed, parallel.place_batch(batch))
+
+    expected = run(jax.devices()[:1])
+    found = run(sharding="inputs", sharding_devices=4)
+    assert found.sharding.is_fully_replicated
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def compile_step(**fields):
+    """The program of a step of a small classifier of images."""
+    fields = {"model__num_cross_attends": 2, "model__num_blocks": 2, **fields}
+    config = small_digits.get_config(**fields)
+    model, parallel = build.make_model(config), build.make_parallel(config)
+    update = build.make_update(config, model, 10)
+    batch = model.batch(config.batch_size)
+    state = parallel.abstract_state(functools.partial(update.init, batch))
+    step = parallel.compile_update(update)
+    return step.lower(state, parallel.abstract_batch(batch)).compile()
+
+
+def test_what_devices_tell_each_other_does_not_grow_with_the_inputs(monkeypatch):
+    monkeypatch.setattr(kernel, "KEY_CHUNK", 8)  # more inputs: more chunks
+    small, large = (
+        compile_ahead.collectives(
+            compile_step(sharding="inputs", sharding_devices=4, data__image_size=size)
+        )
+        for size in ((8, 8), (16, 32))
+    )
+    assert small == large
+    # Forward and backward, of the encoder and of the second look; and the gradients.
+    assert small.keys() == {"all-reduce"} and small["all-reduce"].times >= 6
+
+
+def test_tensor_parallel_layers_are_summed_twice_on_the_way_there_and_back():
+    layers = 2 * 1
+    traffic = compile_ahead.collectives(
+        compile_step(sharding="tensor", sharding_devices=4, model__num_self_heads=4)
+    )
+    assert traffic.keys() == {"all-reduce"}
+    # Besides, one sum each of gradients, of metrics and of norms over all devices.
+    assert 4 * layers <= traffic["all-reduce"].times <= 4 * layers + 8
