@@ -119,10 +119,13 @@ def test_fine_tuning_from_another_run_keeps_the_parent(trained_digits, tmp_path)
     log = train(
         *programs.RUN,
         f"--workdir={tmp_path}",
+        "--profile_steps=2:3",
         f"--config.init_from={trained_digits}",
         "--config.init_skip=('decoder/output/*',)",
     )
     assert "params skipped: decoder/output/b, decoder/output/w" in log
+    assert "Traced steps 2 to 3" in log
+    assert list(tmp_path.glob("profile/plugins/profile/*/*.xplane.pb"))
     assert evaluate(tmp_path / "checkpoints" / "14")["test/loss"]
 
 
