@@ -31,12 +31,17 @@ def train(
     config: config_dict.ConfigDict,
     workdir: pathlib.Path,
     allow_changes: bool = False,
+    resume_from: int | None = None,
     profile_steps: tuple[int, int] | None = None,
 ) -> None:
     """Trains what the config says, in `workdir`.
 
-    A workdir that has checkpoints is gone on with; allow_changes says whether it may be
-    with another config. profile_steps are the first and the last step to trace.
+    Args:
+      config: of the run.
+      workdir: of the run; one that has checkpoints is gone on with.
+      allow_changes: whether it may go on with another config.
+      resume_from: step of the checkpoint to go on from, instead of the newest.
+      profile_steps: the first and the last step to trace.
     """
     try:
         _check_workdir(workdir)
@@ -53,7 +58,9 @@ def train(
     lived = life.join(workdir, facts, limits)
     logger.info("%s", checklist.checklist(*plan[:4], workdir))
     free = (*build.FREE, *build.find(config, "fields").FREE)
-    run = training.Run(workdir, plan.about, plan.donor, free, allow_changes)
+    run = training.Run(
+        workdir, plan.about, plan.donor, free, allow_changes, resume_from
+    )
     try:
         training.train(*plan[:4], run, lived)
     except window.NonFiniteError as error:

@@ -40,6 +40,11 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run's files.")
 _ALLOW_CHANGES = flags.DEFINE_bool(
     "allow_changes", False, "Go on with a run whose config was another."
 )
+_RESUME_FROM = flags.DEFINE_integer(
+    "resume_from",
+    None,
+    "Go on from the checkpoint of this step; later ones are set aside.",
+)
 _COMPILE_FOR = flags.DEFINE_string(
     "compile_for", None, "TPU topology to compile for, such as v5e:8x8 or v4:4x4x4."
 )
@@ -67,7 +72,11 @@ def main(_: Sequence[str]) -> None:
     processes.start(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     writer.log_to_console()
     launch.train(
-        config, pathlib.Path(_WORKDIR.value), _ALLOW_CHANGES.value, profile_steps
+        config,
+        pathlib.Path(_WORKDIR.value),
+        _ALLOW_CHANGES.value,
+        _RESUME_FROM.value,
+        profile_steps,
     )
 
 

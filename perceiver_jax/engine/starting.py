@@ -25,6 +25,7 @@ class Run:
       free: fields of the config that may differ when the run goes on, since they
         change none of its numbers.
       allow_changes: whether all others may differ too.
+      resume_from: step of the checkpoint to go on from, instead of the newest.
     """
 
     workdir: pathlib.Path
@@ -32,6 +33,7 @@ class Run:
     donor: init_from.Donor | None = None
     free: Collection[str] = ()
     allow_changes: bool = False
+    resume_from: int | None = None
 
 
 def check_resumed(saved: Mapping[str, Any], task: Task, run: Run) -> None:
@@ -63,7 +65,8 @@ def starting_state(
 ) -> tuple[TrainState, Window]:
     """Decides how training starts. In this order:
 
-    1. The workdir has a checkpoint, of `step`: resume it, exactly.
+    1. The workdir has a checkpoint, of `step`: resume it, exactly. Where that is one
+       that the user chose, later ones are set aside.
     2. The run has a donor (init_from): its arrays, where names match; step 0.
     3. Neither: initialise from the seed.
     """
@@ -72,6 +75,8 @@ def starting_state(
         items = checkpoints.restore(step, variables=variables, optimizer=rest)
         state = TrainState(**items["variables"], **items["optimizer"])
         logger.info("Resumed step %d of %s.", step, checkpoints.directory)
+        if step == run.resume_from:  # only now that it proved to be whole
+            checkpoints.set_aside_after(step)
         return parallel.from_saved(state), Window(checkpoints.about(step)["window"])
     state = parallel.initialize(make_state)
     if run.donor is None:

@@ -2,6 +2,9 @@
 
 import dataclasses
 
+import jax
+import numpy as np
+import programs
 import pytest
 import regression
 
@@ -69,3 +72,18 @@ def test_other_tokens_or_classes_are_refused(tmp_path, monkeypatch, identity, me
     stopped(tmp_path, monkeypatch, {"a": 1}, task)
     with pytest.raises(ValueError, match=message):
         train(tmp_path, dataclasses.replace(task, identity=identity))
+
+
+def test_chosen_checkpoint_is_gone_on_with_and_later_ones_are_set_aside(tmp_path):
+    train(tmp_path)
+    before = (programs.rows(tmp_path), checkpoint.load_variables(tmp_path)[0])
+    train(tmp_path, resume_from=4)
+    aside = {path.name for path in (tmp_path / "set_aside").iterdir() if path.is_dir()}
+    assert aside == {"6", "8"}
+    assert programs.rows(tmp_path) == before[0]
+    after = checkpoint.load_variables(tmp_path)[0]
+    jax.tree.map(np.testing.assert_array_equal, after, before[1])
+    train(tmp_path, resume_from=4)  # as a launcher repeats it: there is nothing to do
+    assert checkpoint.Checkpoints(tmp_path, read_only=True).latest_step() == 8
+    with pytest.raises(FileNotFoundError, match="No checkpoint of step 5"):
+        train(tmp_path, resume_from=5)
