@@ -143,8 +143,6 @@ def _loop(
                 state, sums = step_fn(state, parallel.place_batch(batch))
                 window.add(step, sums)
         stops = asks(bool(life.asked))
-        if not is_last and not stops:
-            batch = _next_batch(feed, keeper, step, state)
         life.clock.switch(phases.STEP)
         keeper.checkpoints.check()
         if step % settings.log_every == 0 or is_last:
@@ -161,6 +159,8 @@ def _loop(
         if evaluates:
             keeper.evaluate(step, state)
             progress.restart(step)
+        if not is_last:  # last: where none comes, all of this step is done
+            batch = _next_batch(feed, keeper, step, state)
 
 
 def _next_batch(feed: Feed, keeper: Keeper, step: int, state: TrainState) -> Any:
