@@ -133,7 +133,7 @@ def test_a_run_says_what_it_did(trained_digits):
     names = {path.name for path in trained_digits.iterdir()}
     assert names == {
         *("checkpoints", "config.json", "goodput.json", "metrics.jsonl"),
-        *("parameters.txt", "processes", "tensorboard"),
+        *("newest_checkpoint.txt", "parameters.txt", "processes", "tensorboard"),
     }
     table = (trained_digits / "parameters.txt").read_text()
     assert "encoder/cross_attention/attention/query" in table and "in all" in table
