@@ -102,6 +102,8 @@ def _keep_compiled() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # which JAX heeds
         folder = pathlib.Path(_COMPILE_CACHE.value).expanduser()
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        # Small programs too: there are hundreds, each compiled in less than a second.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def message(error: BaseException) -> str:
