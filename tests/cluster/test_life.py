@@ -131,7 +131,7 @@ def test_second_run_in_a_workdir_is_refused_and_the_first_goes_on(tmp_path):
     assert beat(tmp_path).ended == "finished"
 
 
-def test_of_two_that_came_at_once_the_one_that_was_overwritten_leaves(tmp_path):
+def test_one_that_was_overwritten_leaves(tmp_path):
     (process,) = ready(start(tmp_path))
     while beat(tmp_path).beat < 2:
         time.sleep(0.05)
