@@ -190,7 +190,10 @@ class Life:
                 logger.warning("%s: saving at the next step, then ending.", name)
             self.asked = self.asked or name
         if self.asked and self.clock.current not in HAS_TO_SAVE:
-            self.before_end()
+            try:
+                self.before_end()
+            except Exception as error:  # this thread must not die of it
+                self._end("failed", str(error) or repr(error))
             self._end(
                 "stopped",
                 f"Asked to stop ({self.asked}) in phase '{self.clock.current}': all "

@@ -18,10 +18,16 @@ import logging, pathlib, sys, time
 from perceiver_jax.cluster import heartbeat, life
 logging.basicConfig(format="%(message)s")
 workdir, index, count, phase, stall = sys.argv[1:]
+
+def cannot_end():
+    raise OSError("the disk is full")
+
 limits = life.Limits(heartbeat=3.0, stall=float(stall))
 me = heartbeat.this_process(run=5)
 with life.Life(pathlib.Path(workdir), me, int(index), int(count), limits) as lived:
     lived.before_end = lambda: print("saved", flush=True)
+    if phase == "cannot end":
+        lived.before_end, phase = cannot_end, "evaluation"
     lived.clock.switch(phase)
     print("ready", flush=True)
     if phase == "fails":
@@ -97,6 +103,17 @@ def test_the_others_of_a_silent_process_end_naming_it(tmp_path):
     assert "phase 'data' of step 0) is silent for 3 s" in err
     one.kill()
     end(one)
+
+
+def test_what_goes_wrong_at_the_end_is_told(tmp_path):
+    (process,) = ready(start(tmp_path, phase="cannot end"))
+    process.send_signal(signal.SIGTERM)
+    status, _, err = end(process)
+    assert status == 1 and "the disk is full" in err
+    assert (beat(tmp_path).ended, beat(tmp_path).message) == (
+        "failed",
+        "the disk is full",
+    )
 
 
 def test_the_others_of_a_failed_process_fail_with_its_words(tmp_path):
