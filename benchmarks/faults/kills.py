@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.faults import judge, runs
 from benchmarks.faults.judge import Finished, Verdict, judge_finished
 from benchmarks.faults.runs import Kind, Place, Trainee
-from perceiver_jax.cluster import phases
+from perceiver_jax.cluster import heartbeat, phases
 from perceiver_jax.cluster.signals import UNFINISHED
 from perceiver_jax.engine import goodput
 
@@ -93,9 +93,11 @@ class Aim:
         if not running():
             return self._missed(trainees, victim.phase)
         phase = victim.phase if victim.has_begun else BEFORE
+        pids = {beat.pid for beat in heartbeat.read(workdir).values()}
+        joined = pids >= {trainee.process.pid for trainee in trainees}
         start = time.monotonic()
         victim.process.send_signal(self.number)
-        verdict = self._ends(trainees, victim, phase)
+        verdict = self._ends(trainees, victim, phase, joined)
         seconds = time.monotonic() - start
         if self.number == signal.SIGKILL and phase != BEFORE:
             phase = victim.phase  # at its very end
@@ -116,7 +118,9 @@ class Aim:
                 return Shot(phase, 0, False, 0.0, verdict)
         return None
 
-    def _ends(self, trainees: list[Trainee], victim: Trainee, phase: str) -> Verdict:
+    def _ends(
+        self, trainees: list[Trainee], victim: Trainee, phase: str, joined: bool
+    ) -> Verdict:
         """Waits until all processes have ended, and says whether as they should."""
         if not victim.has_left(LEAVE_AFTER_SIGNAL):
             return Verdict(judge.HUNG, f"signal {self.number} in phase {phase}")
@@ -131,17 +135,18 @@ class Aim:
             may_end_with |= {-signal.SIGABRT}
         for other in trainees:
             if not verdict.detail and other is not victim:
-                verdict = _follows(other, may_end_with, phase)
+                verdict = _follows(other, may_end_with, phase, joined)
         return verdict
 
 
-def _follows(other: Trainee, may_end_with: set[int], phase: str) -> Verdict:
+def _follows(
+    other: Trainee, may_end_with: set[int], phase: str, joined: bool
+) -> Verdict:
     """Waits until a process has ended since another did, in a phase."""
-    joined = phase not in (BEFORE, phases.START)
     if not other.has_left(runs.LEAVE_WITHIN if joined else ALONE):
         if joined:
             return Verdict(judge.HUNG, f"the other, of one killed in phase {phase}")
-        # It waits for the start of the one that died: launchers end it.
+        # It waits for one that died before it joined: launchers end it.
         other.process.send_signal(signal.SIGTERM)
         if not other.has_left(LEAVE_AFTER_SIGNAL):
             return Verdict(judge.HUNG, "alone at the start, after SIGTERM too")

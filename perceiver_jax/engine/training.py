@@ -70,7 +70,7 @@ def train(
     checkpoints = checkpoint.Checkpoints(
         run.workdir, settings.keep_last, settings.keep_best
     )
-    with contextlib.closing(checkpoints):
+    with contextlib.closing(life), contextlib.closing(checkpoints):
         step = checkpoints.step_to_resume(run.resume_from)
         first_step = step or 0
         life.step, life.total_steps = first_step, settings.total_steps
