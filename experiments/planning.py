@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import time
 
 import jax
@@ -56,6 +57,16 @@ def compile_step(config: config_dict.ConfigDict, topology: str) -> CompiledStep:
         executable=executable,
         seconds=time.monotonic() - start,
     )
+
+
+def why_not(error: Exception) -> str:
+    """Says in a line why a step was not compiled: what memory it takes, where it can."""
+    message = re.sub(r"\s+", " ", str(error)).replace("|", "/")
+    if "RESOURCE_EXHAUSTED" not in message:
+        return f"not compiled: {message[:300]}"
+    # As XLA says it: what it takes, then what there is, in powers of 1,024.
+    amounts = re.findall(r"\b\d[\d.]*[KMGT]\b", message)
+    return f"no: {' of '.join(amounts[:2]) or message[:300]}"
 
 
 def compile_for(config: config_dict.ConfigDict, topology: str) -> str:

@@ -21,7 +21,6 @@ import datetime
 import importlib.metadata
 import itertools
 import pathlib
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -66,7 +65,7 @@ def plan(
         chip = chips.find(topology)
         step = planning.compile_step(config, topology)
     except program.EXPECTED as error:
-        return *start, *_failure(str(error)), *[""] * (len(COLUMNS) - 4)
+        return *start, "", planning.why_not(error), *[""] * (len(COLUMNS) - 4)
     cost = compile_ahead.program_cost(step.executable)
     traffic = compile_ahead.collectives(step.executable)
     # XLA does not see into kernels; our count has no elementwise work.
@@ -90,13 +89,6 @@ def plan(
         f"{hours:,.3g}{per}",
         f"{dollars:,.0f}{per}" if price else "",
     )
-
-
-def _failure(message: str) -> tuple[str, str]:
-    """Returns the cells "a device" and "fits" of what was not compiled."""
-    if used := re.search(r"Used (\S+) of (\S+) hbm", message):
-        return "", f"no: {used[1]} of {used[2]}"
-    return "", "not compiled: " + re.sub(r"\s+", " ", message).replace("|", "/")[:300]
 
 
 def _amount(number: float) -> str:

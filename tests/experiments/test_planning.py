@@ -1,7 +1,12 @@
 """A training step that is compiled for a TPU, without one and without data."""
 
+import re
+
+import jax
+import numpy as np
 import pytest
 import small_digits
+from jax.sharding import NamedSharding, PartitionSpec
 
 from experiments import build, planning
 from perceiver_jax.engine import compile_ahead
@@ -29,3 +34,19 @@ def test_step_compiles_for_a_tpu_without_one(monkeypatch):
 def test_a_batch_that_chips_can_not_share_is_refused():
     with pytest.raises(ValueError, match="batch_size=18 is not divisible by 4 devices"):
         planning.compile_for(small_digits.get_config(batch_size=18), "v5e:2x2")
+
+
+@pytest.mark.usefixtures("tpu_flags")
+def test_what_does_not_fit_says_what_it_takes():
+    whole = NamedSharding(compile_ahead.tpu_mesh("v5e:1x1"), PartitionSpec())
+    large = jax.ShapeDtypeStruct((50_000, 50_000), np.float32, sharding=whole)
+    with pytest.raises(RuntimeError) as error:
+        jax.jit(lambda x, y: x + y).lower(large, large).compile()
+    # 10 GB each, three of them, of a v5e's 16 less what it keeps.
+    assert re.fullmatch(r"no: 2[78]\.\d+G of 15\.\d+G", planning.why_not(error.value))
+
+
+def test_other_reasons_are_told_in_a_line():
+    error = ValueError("a | b\n is " + "long " * 100)
+    told = planning.why_not(error)
+    assert told.startswith("not compiled: a / b is long long") and len(told) < 320
