@@ -23,8 +23,10 @@ WORKERS = Kind("one with data workers", 1, (*runs.TINY, "--config.data.num_worke
 TWO = Kind("two processes", 2)
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLS_OF_A_RUN = 8
-# Of those phases that a start enters often, the kill is in one of the first so many.
-ENTRIES = {phases.DATA: 8, phases.STEP: 8, phases.SAVE: 2}
+# Of those phases that a start enters often, the kill is in one of these. For most
+# batches nothing waits: the first one takes a while.
+ENTRIES = {phases.DATA: (1, 1, 1, 5), phases.STEP: range(1, 9), phases.SAVE: (1, 2)}
+FIRST_BATCH = 0.05  # seconds, of one that takes long
 LEAVE_AFTER_SIGNAL = 30.0  # seconds, on a busy machine
 BEFORE = "before our first line"
 ALONE = 3.0  # seconds that a process waits for one that died at its start
@@ -76,8 +78,10 @@ class Aim:
             victim=int(rng.integers(kind.processes)),
             number=int(rng.choice(SIGNALS)),
             phase=phase,
-            entry=int(rng.integers(ENTRIES.get(phase, 1))) + 1,
-            delay=rng.uniform(0, seconds[phase]),
+            entry=int(rng.choice(ENTRIES.get(phase, (1,)))),
+            delay=rng.uniform(
+                0, FIRST_BATCH if phase == phases.DATA else seconds[phase]
+            ),
         )
 
     def shoot(self, trainees: list[Trainee], workdir: pathlib.Path) -> Shot | None:
