@@ -60,7 +60,7 @@ def compile_step(config: config_dict.ConfigDict, topology: str) -> CompiledStep:
 
 
 def why_not(error: Exception) -> str:
-    """Says in a line why a step was not compiled: what memory it takes, where it can."""
+    """Says in a line why a step was not compiled; of memory, how much it takes."""
     message = re.sub(r"\s+", " ", str(error)).replace("|", "/")
     if "RESOURCE_EXHAUSTED" not in message:
         return f"not compiled: {message[:300]}"
