@@ -233,7 +233,7 @@ def stopped_run(kind: Kind, place: Place) -> Whole:
     if not (place.logs / "stopped").exists():
         shutil.rmtree(place.workdir, ignore_errors=True)
         with runs.started(kind, place, "--config.stall_limit=600") as trainees:
-            runs.waited(lambda: trainees[0].entered(phases.SAVE) > 4, runs.PATIENCE)
+            trainees[0].wait_for(phases.SAVE, 5)
             trainees[0].process.send_signal(signal.SIGTERM)
             for trainee in trainees:
                 if trainee.process.wait() != UNFINISHED:

@@ -87,14 +87,10 @@ class Aim:
     def shoot(self, trainees: list[Trainee], workdir: pathlib.Path) -> Shot | None:
         """Kills the victim, and waits for all; None where the run is over before."""
         victim = trainees[self.victim]
-        running = lambda: victim.process.poll() is None
         if self.phase != phases.START:
-            runs.waited(
-                lambda: victim.entered(self.phase) >= self.entry or not running(),
-                runs.PATIENCE,
-            )
+            victim.wait_for(self.phase, self.entry)
         time.sleep(self.delay)
-        if not running():
+        if victim.has_left(0):
             return self._missed(trainees, victim.phase)
         phase = victim.phase if victim.has_begun else BEFORE
         pids = {beat.pid for beat in heartbeat.read(workdir).values()}
