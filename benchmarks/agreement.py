@@ -96,7 +96,8 @@ class Found(NamedTuple):
         both = jax.tree.map(
             lambda x, y: np.abs(x - y).max(), self.gradients, other.gradients
         )
-        return abs(self.loss - other.loss), max(jax.tree.leaves(both)) / largest
+        gradients = max(jax.tree.leaves(both)) / largest
+        return float(abs(self.loss - other.loss)), float(gradients)
 
 
 def make_update(config: config_dict.ConfigDict) -> Update:
