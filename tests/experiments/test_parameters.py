@@ -62,7 +62,7 @@ def test_what_parameters_are(name):
     decays_fewer = parameters.decays(described, False)
     assert described
     for module, of_it in described.items():
-        for parameter, (kind, layer_axes) in of_it.items():
+        for parameter, (kind, layer_axes, _) in of_it.items():
             assert kind == KINDS[parameter]
             assert layer_axes == LAYER_AXES[place(module)]
             assert decays[module][parameter] == (kind in DECAYS)
