@@ -11,6 +11,7 @@ from ml_collections import config_dict
 
 from configs import digits, masked_lm, optical_flow
 from experiments import build
+from perceiver_jax.engine.update import Update
 
 BATCH_SIZE = 16
 
@@ -44,8 +45,9 @@ def convolutional() -> config_dict.ConfigDict:
 
 def text() -> config_dict.ConfigDict:
     """The masked language model on 21 bytes, some of which are padding."""
-    lengths = {"data.length": 21, "model.max_length": 32, "model.input_channels": 16}
-    return _changed(masked_lm.get_config("docs"), lengths)
+    fields = {"data.length": 21, "model.max_length": 32, "model.input_channels": 16}
+    whole = {"accumulate": 1, "model.remat": False}
+    return _changed(masked_lm.get_config("docs"), fields | whole)
 
 
 def flow() -> config_dict.ConfigDict:
@@ -56,6 +58,7 @@ def flow() -> config_dict.ConfigDict:
         "model.num_bands": 2,
         "model.stem_channels": 8,
         "model.query_chunk": 10,
+        "accumulate": 1,
     }
     return _changed(optical_flow.get_config("tiny_synthetic"), fields)
 
@@ -93,7 +96,15 @@ class Found(NamedTuple):
         both = jax.tree.map(
             lambda x, y: np.abs(x - y).max(), self.gradients, other.gradients
         )
-        return abs(self.loss - other.loss), max(jax.tree.leaves(both)) / largest
+        gradients = max(jax.tree.leaves(both)) / largest
+        return float(abs(self.loss - other.loss)), float(gradients)
+
+
+def make_update(config: config_dict.ConfigDict) -> Update:
+    """Returns a step of training that leaves its gradients as the optimizer's state."""
+    update = build.make_update(config, build.make_model(config), 10)
+    told = optax.GradientTransformation(_nothing, _tell)
+    return dataclasses.replace(update, optimizer=told)
 
 
 def gradients(config: config_dict.ConfigDict, devices: int = 0) -> Found:
@@ -103,13 +114,11 @@ def gradients(config: config_dict.ConfigDict, devices: int = 0) -> Found:
       config: of CASES, with how the work is shared.
       devices: how many to use; 0: all.
     """
-    model = build.make_model(config)
+    shapes = build.make_model(config).batch(BATCH_SIZE)
     chosen = jax.devices()[:devices] if devices else None
-    parallel = build.make_parallel(config, chosen)
-    told = optax.GradientTransformation(_nothing, _tell)
-    update = dataclasses.replace(build.make_update(config, model, 10), optimizer=told)
-    state = parallel.initialize(lambda: update.init(model.batch(1)))
-    batch = parallel.place_batch(_random_batch(model.batch(BATCH_SIZE)))
+    parallel, update = build.make_parallel(config, chosen), make_update(config)
+    state = parallel.initialize(lambda: update.init(shapes))
+    batch = parallel.place_batch(_random_batch(shapes))
     state, sums = parallel.compile_update(update)(state, batch)
     total, weight = jax.device_get(sums["loss"])
     return Found(total / weight, jax.device_get(parallel.to_save(state).opt_state))

@@ -8,7 +8,6 @@ import pathlib
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 import jax
 from absl import app, flags, logging
@@ -75,7 +74,7 @@ def run(
             raise
         except signals.Stopped as stopped:
             print(message(stopped), "Start it again to go on.", file=sys.stderr)
-            _exit(signals.UNFINISHED)
+            signals.end_at_once(signals.UNFINISHED)
         except Exception as error:
             stop(error, EXPECTED)
 
@@ -83,22 +82,19 @@ def run(
 
 
 def stop(error: Exception, expected: tuple[type[Exception], ...]) -> None:
-    """Ends the program: with the error's message, or with all of it where asked to."""
+    """Ends the program: with the error's message, or with all of it where asked to.
+
+    It ends at once. Threads that read data may hang, as may other processes: nothing
+    waits for them.
+    """
     if "--traceback" in sys.argv or not isinstance(error, expected):
         # The message stays last: JAX and Grain add that they left out frames.
         notes = getattr(error, "__notes__", [])
         error.__notes__ = [note for note in notes if "has removed its" not in note]
         traceback.print_exception(error)
-        _exit(1)
+        signals.end_at_once(1)
     print(message(error), file=sys.stderr)
-    _exit(1)
-
-
-def _exit(status: int) -> NoReturn:
-    """Ends the program; of several processes, without waiting for the others."""
-    if jax.distributed.is_initialized():
-        signals.end_at_once(status)
-    sys.exit(status)
+    signals.end_at_once(1)
 
 
 def _keep_compiled() -> None:
@@ -106,6 +102,8 @@ def _keep_compiled() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # which JAX heeds
         folder = pathlib.Path(_COMPILE_CACHE.value).expanduser()
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        # Small programs too: there are hundreds, each compiled in less than a second.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def message(error: BaseException) -> str:

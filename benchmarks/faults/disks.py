@@ -58,10 +58,7 @@ def full_disk(scene: Scene) -> Verdict:
         ballast = disk / "ballast"
         with runs.started(ONE, place) as (trainee,):
             entry = int(scene.rng.integers(1, 5))
-            runs.waited(
-                lambda: trainee.entered(phases.SAVE) >= entry or trainee.has_left(0),
-                runs.PATIENCE,
-            )
+            trainee.wait_for(phases.SAVE, entry)
             _fill(ballast, left=int(scene.rng.integers(300_000)))
             verdict = refusal(trainee, "No space left", "full", "free")
         if verdict.verdict != judge.OK:
@@ -101,7 +98,7 @@ def _disk(folder: pathlib.Path, options: str) -> Iterator[pathlib.Path]:
 def second_trainer(scene: Scene) -> Verdict:
     """A second trainer on a workdir: refused, with the first one named."""
     with runs.started(ONE, scene.place) as (first,):
-        runs.waited(lambda: first.entered(phases.STEP) > 0, runs.PATIENCE)
+        first.wait_for(phases.STEP)
         logs = scene.folder / "second"
         logs.mkdir()
         with runs.started(ONE, scene.place._replace(logs=logs)) as (second,):
@@ -134,7 +131,7 @@ def torn_cache(scene: Scene) -> Verdict:
     """Compiled programs that were cut short, as by a kill or a full disk."""
     place = scene.place._replace(cache=scene.folder / "compiled")
     with runs.started(ONE, place) as (trainee,):
-        runs.waited(lambda: trainee.entered(phases.SAVE) > 0, runs.PATIENCE)
+        trainee.wait_for(phases.SAVE)
     for path in place.cache.glob("*-cache"):
         length = int(scene.rng.integers(path.stat().st_size))
         os.truncate(path, length)

@@ -1,5 +1,6 @@
 """Checkpoints whose files are damaged: refused by name, or as good as before."""
 
+import itertools
 import json
 import pathlib
 import shutil
@@ -110,14 +111,15 @@ def _copies(
 ) -> Iterator[tuple[pathlib.Path, str]]:
     """Yields copies of a run, each with another damage, and what that is.
 
-    Each file has its turn, in random order.
+    Of two, one is in the next of all files, one anywhere in all their bytes: small
+    files are many, large ones hold the arrays.
     """
-    files: list[pathlib.Path] = []
+    files = whole.files()
+    sizes = np.array([path.stat().st_size for path in files])
+    turns = itertools.cycle(rng.permutation(len(files)))
     for number in range(tries):
-        if not files:
-            files = whole.files()
-            rng.shuffle(files)  # type: ignore[arg-type]
-        path = files.pop()
+        anywhere = rng.choice(len(files), p=sizes / sizes.sum())
+        path = files[anywhere if number % 2 else next(turns)]
         copy = folder / f"run_{number}"
         shutil.copytree(whole.workdir, copy)
         yield copy, damage(copy / path.relative_to(whole.workdir), rng)
@@ -231,7 +233,7 @@ def stopped_run(kind: Kind, place: Place) -> Whole:
     if not (place.logs / "stopped").exists():
         shutil.rmtree(place.workdir, ignore_errors=True)
         with runs.started(kind, place, "--config.stall_limit=600") as trainees:
-            runs.waited(lambda: trainees[0].entered(phases.SAVE) > 4, runs.PATIENCE)
+            trainees[0].wait_for(phases.SAVE, 5)
             trainees[0].process.send_signal(signal.SIGTERM)
             for trainee in trainees:
                 if trainee.process.wait() != UNFINISHED:

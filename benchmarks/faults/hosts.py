@@ -59,14 +59,16 @@ def broken(folder: pathlib.Path, make: str) -> Iterator[pathlib.Path]:
         aside.replace(path)
 
 
-def _is_training(trainee: Trainee) -> bool:
-    return trainee.entered(phases.STEP) > 0 or trainee.process.poll() is not None
+def _wait_for_steps(trainees: list[Trainee]) -> None:
+    """Waits until all processes have compiled, which may take long."""
+    for trainee in trainees:
+        trainee.wait_for(phases.STEP)
 
 
 def data_that_hangs(scene: Scene, kind: Kind, images: pathlib.Path) -> Verdict:
     """Reading hangs: all leave within the limit, say so, and the run can go on."""
     with runs.started(kind, scene.place) as trainees:
-        runs.waited(lambda: _is_training(trainees[0]), runs.PATIENCE)
+        _wait_for_steps(trainees)
         with broken(images, "pipe"):
             verdict = _leave(trainees, STUCK_FOR, {1, UNFINISHED}, "No batch", "data")
     return _goes_on(scene, kind, verdict)
@@ -75,7 +77,7 @@ def data_that_hangs(scene: Scene, kind: Kind, images: pathlib.Path) -> Verdict:
 def asked_while_data_hang(scene: Scene, kind: Kind, images: pathlib.Path) -> Verdict:
     """Reading hangs, and the process is asked to stop: it does at once."""
     with runs.started(kind, scene.place) as trainees:
-        runs.waited(lambda: _is_training(trainees[0]), runs.PATIENCE)
+        _wait_for_steps(trainees)
         with broken(images, "pipe"):
             time.sleep(3.0)  # by then it hangs
             number = int(scene.rng.choice([signal.SIGTERM, signal.SIGINT]))
@@ -87,7 +89,7 @@ def asked_while_data_hang(scene: Scene, kind: Kind, images: pathlib.Path) -> Ver
 def data_that_fails(scene: Scene, kind: Kind, images: pathlib.Path) -> Verdict:
     """A file is gone: it is named, and the run goes on once it is back."""
     with runs.started(kind, scene.place) as trainees:
-        runs.waited(lambda: _is_training(trainees[0]), runs.PATIENCE)
+        _wait_for_steps(trainees)
         with broken(images, "nothing") as path:
             verdict = _leave(trainees, SILENT_FOR, {1}, str(path))
     return _goes_on(scene, kind, verdict)
@@ -98,7 +100,7 @@ def stopped_process(scene: Scene) -> Verdict:
     victim = int(scene.rng.integers(2))
     with runs.started(TWO, scene.place) as trainees:
         stopped, other = trainees[victim], trainees[1 - victim]
-        runs.waited(lambda: _is_training(stopped), runs.PATIENCE)
+        _wait_for_steps(trainees)
         stopped.process.send_signal(signal.SIGSTOP)
         verdict = _leave([other], SILENT_FOR, {UNFINISHED}, f"Process {victim} of")
         stopped.process.send_signal(signal.SIGCONT)

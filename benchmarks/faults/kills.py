@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.faults import judge, runs
 from benchmarks.faults.judge import Finished, Verdict, judge_finished
 from benchmarks.faults.runs import Kind, Place, Trainee
-from perceiver_jax.cluster import phases
+from perceiver_jax.cluster import heartbeat, phases
 from perceiver_jax.cluster.signals import UNFINISHED
 from perceiver_jax.engine import goodput
 
@@ -23,8 +23,10 @@ WORKERS = Kind("one with data workers", 1, (*runs.TINY, "--config.data.num_worke
 TWO = Kind("two processes", 2)
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLS_OF_A_RUN = 8
-# Of those phases that a start enters often, the kill is in one of the first so many.
-ENTRIES = {phases.DATA: 8, phases.STEP: 8, phases.SAVE: 2}
+# Of those phases that a start enters often, the kill is in one of these. For most
+# batches nothing waits: the first one takes a while.
+ENTRIES = {phases.DATA: (1, 1, 1, 5), phases.STEP: range(1, 9), phases.SAVE: (1, 2)}
+FIRST_BATCH = 0.05  # seconds, of one that takes long
 LEAVE_AFTER_SIGNAL = 30.0  # seconds, on a busy machine
 BEFORE = "before our first line"
 ALONE = 3.0  # seconds that a process waits for one that died at its start
@@ -76,26 +78,26 @@ class Aim:
             victim=int(rng.integers(kind.processes)),
             number=int(rng.choice(SIGNALS)),
             phase=phase,
-            entry=int(rng.integers(ENTRIES.get(phase, 1))) + 1,
-            delay=rng.uniform(0, seconds[phase]),
+            entry=int(rng.choice(ENTRIES.get(phase, (1,)))),
+            delay=rng.uniform(
+                0, FIRST_BATCH if phase == phases.DATA else seconds[phase]
+            ),
         )
 
     def shoot(self, trainees: list[Trainee], workdir: pathlib.Path) -> Shot | None:
         """Kills the victim, and waits for all; None where the run is over before."""
         victim = trainees[self.victim]
-        running = lambda: victim.process.poll() is None
         if self.phase != phases.START:
-            runs.waited(
-                lambda: victim.entered(self.phase) >= self.entry or not running(),
-                runs.PATIENCE,
-            )
+            victim.wait_for(self.phase, self.entry)
         time.sleep(self.delay)
-        if not running():
+        if victim.has_left(0):
             return self._missed(trainees, victim.phase)
         phase = victim.phase if victim.has_begun else BEFORE
+        pids = {beat.pid for beat in heartbeat.read(workdir).values()}
+        joined = pids >= {trainee.process.pid for trainee in trainees}
         start = time.monotonic()
         victim.process.send_signal(self.number)
-        verdict = self._ends(trainees, victim, phase)
+        verdict = self._ends(trainees, victim, phase, joined)
         seconds = time.monotonic() - start
         if self.number == signal.SIGKILL and phase != BEFORE:
             phase = victim.phase  # at its very end
@@ -116,7 +118,9 @@ class Aim:
                 return Shot(phase, 0, False, 0.0, verdict)
         return None
 
-    def _ends(self, trainees: list[Trainee], victim: Trainee, phase: str) -> Verdict:
+    def _ends(
+        self, trainees: list[Trainee], victim: Trainee, phase: str, joined: bool
+    ) -> Verdict:
         """Waits until all processes have ended, and says whether as they should."""
         if not victim.has_left(LEAVE_AFTER_SIGNAL):
             return Verdict(judge.HUNG, f"signal {self.number} in phase {phase}")
@@ -131,17 +135,18 @@ class Aim:
             may_end_with |= {-signal.SIGABRT}
         for other in trainees:
             if not verdict.detail and other is not victim:
-                verdict = _follows(other, may_end_with, phase)
+                verdict = _follows(other, may_end_with, phase, joined)
         return verdict
 
 
-def _follows(other: Trainee, may_end_with: set[int], phase: str) -> Verdict:
+def _follows(
+    other: Trainee, may_end_with: set[int], phase: str, joined: bool
+) -> Verdict:
     """Waits until a process has ended since another did, in a phase."""
-    joined = phase not in (BEFORE, phases.START)
     if not other.has_left(runs.LEAVE_WITHIN if joined else ALONE):
         if joined:
             return Verdict(judge.HUNG, f"the other, of one killed in phase {phase}")
-        # It waits for the start of the one that died: launchers end it.
+        # It waits for one that died before it joined: launchers end it.
         other.process.send_signal(signal.SIGTERM)
         if not other.has_left(LEAVE_AFTER_SIGNAL):
             return Verdict(judge.HUNG, "alone at the start, after SIGTERM too")

@@ -96,6 +96,10 @@ class Trainee:
         """How often it has entered a phase."""
         return int(self._told[1 + phases.PHASES.index(phase)])
 
+    def wait_for(self, phase: str, times: int = 1) -> None:
+        """Waits until it has entered a phase so often, or has ended."""
+        waited(lambda: self.entered(phase) >= times or self.has_left(0), PATIENCE)
+
     @property
     def has_begun(self) -> bool:
         """Whether its first lines ran, which heed SIGTERM; also after its end."""

@@ -5,6 +5,8 @@ in the workdir are what all processes see already, whatever network they have, a
 is left to read of a process that was killed.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -93,8 +95,47 @@ def is_alive(beat: Beat) -> bool | None:
         return False
 
 
-def check_free(workdir: pathlib.Path) -> None:
-    """Raises ValueError if another run is at work in a workdir.
+class Claim:
+    """A workdir that is this run's, until this process ends, however it does.
+
+    A lock of the file system decides between trainers that start at the same time;
+    where it has none, or none between hosts, beats tell.
+    """
+
+    def __init__(self, workdir: pathlib.Path):
+        """Takes it; raises ValueError if another run is at work in it."""
+        path = _folder(workdir) / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._take(workdir)
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self, workdir: pathlib.Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _check_free(workdir)
+            who = os.pread(self._file, _SIZE, 0).decode().strip()
+            raise _in_use(
+                workdir, f"{who or 'another process'}, just started"
+            ) from None
+        except OSError:
+            pass  # no locks here
+        _check_free(workdir)
+        me = f"process {os.getpid()} on {socket.gethostname()}"
+        with contextlib.suppress(OSError):  # on a full disk it has no name
+            os.pwrite(self._file, me.encode().ljust(_SIZE), 0)
+
+    def release(self) -> None:
+        """Lets go of it."""
+        os.close(self._file)
+
+
+def _check_free(workdir: pathlib.Path) -> None:
+    """Raises ValueError if a run shows signs of life in a workdir.
 
     What a killed process left behind is no hindrance. If that was on another host, it
     takes MISSED beats to tell.
@@ -109,10 +150,14 @@ def check_free(workdir: pathlib.Path) -> None:
         alive = (now.run, now.beat) != (beat.run, beat.beat) and not now.ended
     if alive:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(beat.started))
-        raise ValueError(
-            f"{workdir} is in use: {beat}, started {since}, trains in it. Stop that "
-            "process first, or choose another --workdir."
-        )
+        raise _in_use(workdir, f"{beat}, started {since}")
+
+
+def _in_use(workdir: pathlib.Path, who: str) -> ValueError:
+    return ValueError(
+        f"{workdir} is in use: {who}, trains in it. Stop that process first, or choose "
+        "another --workdir."
+    )
 
 
 def _folder(workdir: str | pathlib.Path) -> pathlib.Path:

@@ -60,16 +60,21 @@ def join(
         be written, or another run is at work in it.
     """
     index = jax.process_index()
-    problem = ""
+    problem, claim = "", None
     try:
         _check_writable(workdir)
         if index == 0:
-            heartbeat.check_free(workdir)
-    except ValueError as error:
+            claim = heartbeat.Claim(workdir)
+    except (ValueError, OSError) as error:
         problem = str(error)
-    run = processes.agree(facts, problem)
+    try:
+        run = processes.agree(facts, problem)
+    except BaseException:
+        if claim is not None:
+            claim.release()
+        raise
     me = heartbeat.this_process(run)
-    return Life(workdir, me, index, jax.process_count(), limits)
+    return Life(workdir, me, index, jax.process_count(), limits, claim)
 
 
 def _check_writable(workdir: pathlib.Path) -> None:
@@ -94,6 +99,7 @@ class Life:
         index: int = 0,
         count: int = 1,
         limits: Limits = Limits(),
+        claim: heartbeat.Claim | None = None,
     ):
         """Writes nothing yet.
 
@@ -103,6 +109,7 @@ class Life:
           index: which process this is.
           count: how many processes the run has.
           limits: how long to wait for others.
+          claim: to the workdir, of process 0.
         """
         self.clock = Clock()
         self.step = 0
@@ -113,10 +120,17 @@ class Life:
         self.count = count
         self.before = heartbeat.read(workdir).get(index)  # of the start before this one
         self._workdir, self._me, self._index = workdir, me, index
+        self._claim = claim
         self._beats = 0
         self._over = threading.Event()
         self._peers: dict[int, tuple[int, float]] = {}  # last beat, and when it changed
         self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def close(self) -> None:
+        """Lets others have the workdir."""
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
 
     def check(self) -> None:
         """Raises Stopped if this process was asked to stop."""
@@ -149,6 +163,7 @@ class Life:
         self._beat(ended, "" if error is None else str(error) or repr(error))
         self._pulse.close()
         self._signals.__exit__(None, None, None)
+        self.close()
 
     def _watch(self) -> None:
         due = 0.0
@@ -175,7 +190,10 @@ class Life:
                 logger.warning("%s: saving at the next step, then ending.", name)
             self.asked = self.asked or name
         if self.asked and self.clock.current not in HAS_TO_SAVE:
-            self.before_end()
+            try:
+                self.before_end()
+            except Exception as error:  # this thread must not die of it
+                self._end("failed", str(error) or repr(error))
             self._end(
                 "stopped",
                 f"Asked to stop ({self.asked}) in phase '{self.clock.current}': all "

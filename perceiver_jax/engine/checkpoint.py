@@ -10,6 +10,7 @@ it has evaluation.json besides.
 import contextlib
 import pathlib
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -56,6 +57,8 @@ class Checkpoints:
         self.directory = workdir / "checkpoints"
         self._resume_point = ResumePoint(workdir)
         self._save: Save | None = None  # what is being written
+        # A thread that ends the process waits too, maybe while another one does.
+        self._waiting = threading.Lock()
         self._manager: ocp.CheckpointManager | None = None
         if not read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -169,17 +172,18 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Waits until what is being written is whole; raises as `check`."""
-        save = self._save
-        if save is None:
-            return
-        try:
-            self._writing().wait_until_finished()
-        except Exception as error:
-            raise save.failed(damage.reason(error)) from error
-        finally:
-            self._save = None
-        if jax.process_index() == 0:
-            self._resume_point.was_written(save.step)
+        with self._waiting:
+            save = self._save
+            if save is None:
+                return
+            try:
+                self._writing().wait_until_finished()
+            except Exception as error:
+                raise save.failed(damage.reason(error)) from error
+            finally:
+                self._save = None
+            if jax.process_index() == 0:
+                self._resume_point.was_written(save.step)
 
     def add_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds the evaluation of a step that was saved, once it is written whole."""

@@ -70,7 +70,7 @@ def train(
     checkpoints = checkpoint.Checkpoints(
         run.workdir, settings.keep_last, settings.keep_best
     )
-    with contextlib.closing(checkpoints):
+    with contextlib.closing(life), contextlib.closing(checkpoints):
         step = checkpoints.step_to_resume(run.resume_from)
         first_step = step or 0
         life.step, life.total_steps = first_step, settings.total_steps
@@ -143,8 +143,6 @@ def _loop(
                 state, sums = step_fn(state, parallel.place_batch(batch))
                 window.add(step, sums)
         stops = asks(bool(life.asked))
-        if not is_last and not stops:
-            batch = _next_batch(feed, keeper, step, state)
         life.clock.switch(phases.STEP)
         keeper.checkpoints.check()
         if step % settings.log_every == 0 or is_last:
@@ -161,6 +159,8 @@ def _loop(
         if evaluates:
             keeper.evaluate(step, state)
             progress.restart(step)
+        if not is_last:  # last: where none comes, all of this step is done
+            batch = _next_batch(feed, keeper, step, state)
 
 
 def _next_batch(feed: Feed, keeper: Keeper, step: int, state: TrainState) -> Any:

@@ -18,6 +18,11 @@ def write(workdir, index=0, **fields):
     pulse.close()
 
 
+def claim(workdir):
+    """Takes a workdir, and lets go of it."""
+    heartbeat.Claim(workdir).release()
+
+
 def test_beats_are_read_back(tmp_path):
     assert heartbeat.read(tmp_path) == {}
     write(tmp_path, 1, step=12, phase="data")
@@ -47,26 +52,34 @@ def test_half_a_beat_is_no_beat(tmp_path):
 def test_living_process_holds_the_workdir(tmp_path):
     write(tmp_path, phase="step", step=5)
     with pytest.raises(ValueError, match=f"process {os.getpid()} on .* step 5") as told:
-        heartbeat.check_free(tmp_path)
+        claim(tmp_path)
     assert str(tmp_path) in str(told.value) and "another --workdir" in str(told.value)
 
 
+def test_of_two_that_come_at_once_one_has_the_workdir(tmp_path):
+    first = heartbeat.Claim(tmp_path)  # and shows no sign of life yet
+    with pytest.raises(ValueError, match=f"process {os.getpid()} on .*just started"):
+        claim(tmp_path)
+    first.release()
+    claim(tmp_path)
+
+
 def test_ended_or_dead_process_does_not(tmp_path):
-    heartbeat.check_free(tmp_path)
+    claim(tmp_path)
     write(tmp_path, ended="finished")
-    heartbeat.check_free(tmp_path)
+    claim(tmp_path)
     # Its number may belong to another process by now, which started at another time.
     write(tmp_path, started=psutil.Process().create_time() - 100)
-    heartbeat.check_free(tmp_path)
+    claim(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = psutil.Process(child.pid).create_time()
     write(tmp_path, pid=child.pid, started=started)
     with pytest.raises(ValueError, match=f"process {child.pid}"):
-        heartbeat.check_free(tmp_path)
+        claim(tmp_path)
     child.kill()
     while heartbeat.read(tmp_path) and psutil.Process(child.pid).status() != "zombie":
         time.sleep(0.01)
-    heartbeat.check_free(tmp_path)  # dead, though nobody asked for its status
+    claim(tmp_path)  # dead, though nobody asked for its status
     child.communicate()
 
 
@@ -78,6 +91,6 @@ def test_process_of_another_host_is_watched_for_a_while(tmp_path, monkeypatch):
 
     monkeypatch.setattr(heartbeat.time, "sleep", sleep)
     write(tmp_path, host="elsewhere", beat=1)
-    heartbeat.check_free(tmp_path)  # silent
+    claim(tmp_path)  # silent
     with pytest.raises(ValueError, match="elsewhere"):
-        heartbeat.check_free(tmp_path)
+        claim(tmp_path)

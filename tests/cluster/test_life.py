@@ -18,10 +18,16 @@ import logging, pathlib, sys, time
 from perceiver_jax.cluster import heartbeat, life
 logging.basicConfig(format="%(message)s")
 workdir, index, count, phase, stall = sys.argv[1:]
+
+def cannot_end():
+    raise OSError("the disk is full")
+
 limits = life.Limits(heartbeat=3.0, stall=float(stall))
 me = heartbeat.this_process(run=5)
 with life.Life(pathlib.Path(workdir), me, int(index), int(count), limits) as lived:
     lived.before_end = lambda: print("saved", flush=True)
+    if phase == "cannot end":
+        lived.before_end, phase = cannot_end, "evaluation"
     lived.clock.switch(phase)
     print("ready", flush=True)
     if phase == "fails":
@@ -99,6 +105,17 @@ def test_the_others_of_a_silent_process_end_naming_it(tmp_path):
     end(one)
 
 
+def test_what_goes_wrong_at_the_end_is_told(tmp_path):
+    (process,) = ready(start(tmp_path, phase="cannot end"))
+    process.send_signal(signal.SIGTERM)
+    status, _, err = end(process)
+    assert status == 1 and "the disk is full" in err
+    assert (beat(tmp_path).ended, beat(tmp_path).message) == (
+        "failed",
+        "the disk is full",
+    )
+
+
 def test_the_others_of_a_failed_process_fail_with_its_words(tmp_path):
     zero, one = start(tmp_path, 0, 2), start(tmp_path, 1, 2, "fails")
     ready(zero, one)
@@ -131,7 +148,7 @@ def test_second_run_in_a_workdir_is_refused_and_the_first_goes_on(tmp_path):
     assert beat(tmp_path).ended == "finished"
 
 
-def test_of_two_that_came_at_once_the_one_that_was_overwritten_leaves(tmp_path):
+def test_one_that_was_overwritten_leaves(tmp_path):
     (process,) = ready(start(tmp_path))
     while beat(tmp_path).beat < 2:
         time.sleep(0.05)

@@ -71,6 +71,14 @@ def test_devices_that_hold_it_do_not_change_it(spec):
     assert value(jax.device_put(array, split)) == value(array)
 
 
+def test_copies_of_parts_count_once():
+    devices = np.array(jax.devices()).reshape(2, 4)
+    mesh = jax.sharding.Mesh(devices, ("data", "model"))
+    array = random(jnp.bfloat16, 6, 16)
+    split = NamedSharding(mesh, PartitionSpec(None, "model"))  # twice over "data"
+    assert value(jax.device_put(array, split)) == value(array)
+
+
 def test_shape_and_type_are_told():
     found = checksums_of({"b": np.zeros((2, 3), bool), "n": np.int32(7)})
     assert [(name, x.shape, x.dtype) for name, x in found.items()] == [

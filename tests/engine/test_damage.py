@@ -23,7 +23,7 @@ from perceiver_jax.engine.checkpoint_folder import Folder
 
 index, port, workdir = int(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, index)
-parallel = sharding.OverMesh(sharding.make_mesh(), shard_state=True)
+parallel = sharding.OverMesh(sharding.make_mesh(), "fsdp")
 state = {"m": {"w": np.arange(2**17, dtype=np.float32).reshape(2, -1)}}
 state = parallel.from_saved(state)
 assert not state["m"]["w"].is_fully_addressable

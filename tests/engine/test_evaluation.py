@@ -52,6 +52,8 @@ def numpy_loss(parallel, variables):
         (5, regression.one_device()),
         (16, sharding.make_parallel("jit")),
         (16, sharding.make_parallel("pmap")),
+        (16, sharding.make_parallel("jit", "fsdp")),
+        (2, sharding.make_parallel("jit", "inputs", 4)),
     ],
 )
 def test_evaluation_is_the_same_for_any_batch_size_and_device_count(

@@ -110,6 +110,31 @@ def test_run_that_lost_its_machine(whole, tmp_path, monkeypatch, step):
     assert_equal_runs(tmp_path, whole)
 
 
+@dataclasses.dataclass(frozen=True)
+class FailingData(regression.Data):
+    """The batch of the step `failing` can't be read."""
+
+    failing: int = 0
+
+    def batches(self, start_step, total_steps):
+        batches = super().batches(start_step, total_steps)
+        for step, batch in enumerate(batches, start_step + 1):
+            if step == self.failing:
+                raise OSError("The disk is gone.")
+            yield batch
+
+
+@pytest.mark.parametrize("step", [2, 4, 5])  # after one that is logged, or evaluated
+def test_run_whose_data_failed(whole, tmp_path, step):
+    data = FailingData(failing=step)
+    with pytest.raises(OSError, match="disk is gone"):
+        train(tmp_path, dataclasses.replace(regression.make_task(), train=data))
+    checkpoints = checkpoint.Checkpoints(tmp_path, read_only=True)
+    assert checkpoints.latest_step() == step - 1
+    train(tmp_path)
+    assert_equal_runs(tmp_path, whole)
+
+
 def test_run_killed_while_it_wrote_a_row(whole, tmp_path, monkeypatch):
     regression.train_until(monkeypatch, 5, lambda: train(tmp_path))
     with open(tmp_path / "metrics.jsonl", "a") as file:

@@ -70,6 +70,8 @@ def test_a_batch_of_more_than_there_is_is_told(handed_on, tmp_path, caplog):
         ({"eval_batch_size": 12}, "eval_batch_size=12 is not divisible"),
         ({"compile": "gmap"}, "compile='gmap' must be one of jit, pmap"),
         ({"compile": "pmap", "sharding": "fsdp"}, "sharding='fsdp' needs compile="),
+        ({"sharding": "inputs", "sharding_devices": 3}, "must divide the 8 devices"),
+        ({"sharding": "tensor", "model__num_self_heads": 4}, "key/. has 4 heads"),
         ({"model__num_self_heads": 3}, "num_heads=3"),
         ({"model__num_cross_attends": 3}, "num_cross_attends=3"),
         ({"init_from": "/none"}, "No checkpoints in /none"),

@@ -12,6 +12,7 @@ from programs import ROOT
 from experiments import program
 
 SCRIPT = """
+import threading
 from absl import app, flags
 from ml_collections import config_flags
 from experiments import program
@@ -42,6 +43,7 @@ def run(tmp_path, *arguments, takes_arguments=False):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
+        timeout=60,
     )
 
 
@@ -64,6 +66,12 @@ def test_program_without_an_error_says_what_it_says(tmp_path):
 def test_expected_error_is_its_message_alone(tmp_path, error, told):
     done = run(tmp_path, f"--error={error}")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+
+
+def test_a_thread_that_hangs_does_not_keep_a_program_that_failed(tmp_path):
+    hang = "threading.Thread(target=threading.Event().wait).start()"
+    done = run(tmp_path, f"--error={hang} or ValueError('wrong')")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "wrong\n")
 
 
 @pytest.mark.parametrize(

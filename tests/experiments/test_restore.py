@@ -63,6 +63,21 @@ def test_another_model_than_the_checkpoint_s_is_refused(trained_digits):
         restore.restore(config, variables, about, folder)
 
 
+def test_a_checkpoint_lives_as_it_was_trained_where_the_devices_can(
+    trained_digits, caplog
+):
+    variables, about, folder = checkpoint.load_variables(trained_digits)
+    config = restore.load(trained_digits).config
+    config.update(sharding="inputs", sharding_devices=4)
+    restored = restore.restore(config, variables, about, folder)
+    assert dict(restored.parallel.mesh.shape) == {"data": 2, "inputs": 4}
+    assert not caplog.text
+    config.sharding_devices = 64
+    restored = restore.restore(config, variables, about, folder)
+    assert restored.parallel.mode == "replicated"
+    assert "sharding_devices=64 must divide" in caplog.text
+
+
 def test_lists_are_tuples_at_every_depth():
     saved = {"a": [1, [2, 3]], "b": {"c": ["x"]}, "d": "ef", "g": None}
     expected = {"a": (1, (2, 3)), "b": {"c": ("x",)}, "d": "ef", "g": None}

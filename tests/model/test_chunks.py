@@ -47,6 +47,22 @@ def test_mapping_chunks_is_mapping_all(length):
     np.testing.assert_allclose(mapped(x, shared), add((x, shared)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("length", [24, 19])
+def test_a_chunk_has_a_piece_of_every_part(length):
+    seen = []
+
+    def note(x):
+        seen.append(x[0, :, 0].tolist())
+        return x
+
+    loop = lambda visit, arrays: np.stack(
+        [visit([x[n] for x in arrays]) for n in range(len(arrays[0]))]
+    )
+    x = np.arange(2.0 * length).reshape(2, length, 1)
+    np.testing.assert_array_equal(chunks.map_chunks(note, x, 3, loop, parts=4), x)
+    assert seen[0] == [0, 1, 6, 7, 12, 13, 18, 19 if length > 19 else 0]
+
+
 def test_arrays_in_between_are_as_long_as_a_chunk():
     def widen(x):
         return (x * np.ones(100, np.float32)).sum(-1, keepdims=True)

@@ -66,6 +66,23 @@ def test_layer_axes_fit_the_parameters_that_are_made():
     assert lead["linear"] == {"w": (), "b": ()}
 
 
+def test_how_devices_may_share_a_parameter_is_said_where_it_is_made():
+    columns = parameters.Split(-1, 3)
+
+    def layer(x):
+        return x @ hk.get_parameter(
+            "w", [3, 3], init=parameters.matrix(jnp.ones, columns)
+        )
+
+    def two(x, is_training):
+        return scale_by_own(stack.stacked(layer, 2, "layers")(x))
+
+    assert parameters.splits(parameters.describe(two, SOME)) == {
+        "layers/~": {"w": columns},
+        "~": {"w": None, "scale": None},
+    }
+
+
 def test_first_values_are_those_of_the_initialiser_inside():
     normal = hk.initializers.RandomNormal()
     make = lambda init: hk.transform(lambda: hk.get_parameter("w", [5], init=init))

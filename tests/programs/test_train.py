@@ -119,10 +119,13 @@ def test_fine_tuning_from_another_run_keeps_the_parent(trained_digits, tmp_path)
     log = train(
         *programs.RUN,
         f"--workdir={tmp_path}",
+        "--profile_steps=2:3",
         f"--config.init_from={trained_digits}",
         "--config.init_skip=('decoder/output/*',)",
     )
     assert "params skipped: decoder/output/b, decoder/output/w" in log
+    assert "Traced steps 2 to 3" in log
+    assert list(tmp_path.glob("profile/plugins/profile/*/*.xplane.pb"))
     assert evaluate(tmp_path / "checkpoints" / "14")["test/loss"]
 
 
@@ -130,7 +133,7 @@ def test_a_run_says_what_it_did(trained_digits):
     names = {path.name for path in trained_digits.iterdir()}
     assert names == {
         *("checkpoints", "config.json", "goodput.json", "metrics.jsonl"),
-        *("parameters.txt", "processes", "tensorboard"),
+        *("newest_checkpoint.txt", "parameters.txt", "processes", "tensorboard"),
     }
     table = (trained_digits / "parameters.txt").read_text()
     assert "encoder/cross_attention/attention/query" in table and "in all" in table
