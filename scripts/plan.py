@@ -129,8 +129,9 @@ def lines(config: config_dict.ConfigDict) -> Iterator[str]:
     command = shlex.join(["python", "-m", "scripts.plan", *sys.argv[1:]])
     yield f"`{command}`\n"
     yield f"{datetime.date.today()}, {', '.join(versions)}.\n"
-    yield f"| {' | '.join(COLUMNS)} |"
-    yield "|" + "---|" * len(COLUMNS)
+    columns = len(COLUMNS) if prices else len(COLUMNS) - 1  # dollars come last
+    yield f"| {' | '.join(COLUMNS[:columns])} |"
+    yield "|" + "---|" * columns
     for batch_size, topology in itertools.product(batches, _TOPOLOGIES.value):
         point = copy.deepcopy(config)
         point.batch_size = batch_size
@@ -138,7 +139,8 @@ def lines(config: config_dict.ConfigDict) -> Iterator[str]:
         if config.steps or _EXAMPLES.value:
             length = build.total_steps(point, _EXAMPLES.value or 0)
         price = prices.get(topology.partition(":")[0])
-        yield f"| {' | '.join(plan(point, topology, length, price))} |"
+        row = plan(point, topology, length, price)
+        yield f"| {' | '.join(row[:columns])} |"
 
 
 def main(_: Sequence[str]) -> None:
