@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -21,11 +22,12 @@ from perceiver_jax.cluster.signals import UNFINISHED
 
 FEW = 40  # images to train on: each is read every few steps
 SILENT_FOR = runs.HEARTBEAT_LIMIT + 10.0  # seconds until others must have left
-STUCK_FOR = runs.STALL_LIMIT + 15.0
+STUCK_FOR = runs.STALL_LIMIT + 60.0  # what was read before is used first
 
 
 def write_images(folder: pathlib.Path) -> None:
     """Writes digits as files, FOLDER/train/CLASS/NUMBER.png and FOLDER/test/..."""
+    shutil.rmtree(folder, ignore_errors=True)  # it may have been left broken
     digits = datasets.load_digits()
     for number in range(2 * FEW):
         split = "train" if number < FEW else "test"
