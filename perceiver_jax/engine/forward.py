@@ -6,6 +6,7 @@ import haiku as hk
 import jax
 import jmp
 
+from perceiver_jax.engine import sharding
 from perceiver_jax.engine.task import Batch, Outputs
 
 
@@ -35,7 +36,12 @@ def make_forward(
     `apply` casts parameters and batch to the policy's compute type; softmax, norms'
     statistics and losses are float32 whatever it is. Parameters stay float32 outside.
     """
-    transformed = hk.transform_with_state(forward)
+
+    def gathering(batch, is_training):
+        with hk.custom_getter(_gather):
+            return forward(batch, is_training)
+
+    transformed = hk.transform_with_state(gathering)
 
     def apply(params, state, rng, batch, is_training):
         params, batch = policy.cast_to_compute((params, batch))
@@ -43,3 +49,9 @@ def make_forward(
         return policy.cast_to_output(outputs), state
 
     return hk.TransformedWithState(transformed.init, apply)
+
+
+def _gather(next_getter, value, context):
+    """Makes a parameter whole where it is used, a layer of a scan at a time."""
+    del context
+    return sharding.gather(next_getter(value))

@@ -63,6 +63,17 @@ def psum(tree: Any, axis_name: str | None) -> Any:
     return jax.lax.psum(tree, axis_name)
 
 
+def gather(parameter: jax.Array) -> jax.Array:
+    """Makes a parameter whole that is split along "data" (fsdp), for its use.
+
+    Left to itself, the compiler multiplies by parts and sums outputs: for Perceiver IO++
+    on 64 v4 chips, that moves 200 times the bytes and holds 20 GB instead of 7.
+    """
+    if jax.sharding.get_abstract_mesh().auto_axes != (AXIS,):
+        return parameter
+    return jax.lax.with_sharding_constraint(parameter, PartitionSpec())
+
+
 def all_gather(tree: Any, axis_name: str | None) -> Any:
     """Joins the devices' parts of each array along its first axis."""
     if axis_name is None or jax.lax.axis_size(axis_name) == 1:
@@ -164,18 +175,22 @@ class OverMesh:
             places = self.state_sharding(state)
             return jax.lax.with_sharding_constraint(state, places), sums
 
-        return jax.jit(stay, donate_argnums=0)
+        return jax.jit(self._under_mesh(stay), donate_argnums=0)
 
     def compile_eval(self, function: Callable) -> Callable:
         """Compiles (state, batch) -> arrays that every process gets whole."""
         whole = NamedSharding(self.mesh, PartitionSpec())
+        function = functools.partial(function, axis_name=None)
+        return jax.jit(self._under_mesh(function), out_shardings=whole)
+
+    def _under_mesh(self, function: Callable) -> Callable:
+        """Returns a function in which one can see which axes there are."""
 
         def run(state, batch):
-            # The model asks which axes there are.
             with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
-                return function(state, batch, axis_name=None)
+                return function(state, batch)
 
-        return jax.jit(run, out_shardings=whole)
+        return run
 
     def to_save(self, state: Any) -> Any:
         """Returns the state as checkpoints hold it."""
