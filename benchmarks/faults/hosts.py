@@ -84,7 +84,7 @@ def asked_while_data_hang(scene: Scene, kind: Kind, images: pathlib.Path) -> Ver
             time.sleep(3.0)  # by then it hangs
             number = int(scene.rng.choice([signal.SIGTERM, signal.SIGINT]))
             trainees[0].process.send_signal(number)
-            verdict = _leave(trainees, SILENT_FOR, {UNFINISHED}, "Asked to stop")
+            verdict = _leave(trainees, STUCK_FOR, {UNFINISHED}, "Asked to stop")
     return _goes_on(scene, kind, verdict)
 
 
@@ -93,7 +93,7 @@ def data_that_fails(scene: Scene, kind: Kind, images: pathlib.Path) -> Verdict:
     with runs.started(kind, scene.place) as trainees:
         _wait_for_steps(trainees)
         with broken(images, "nothing") as path:
-            verdict = _leave(trainees, SILENT_FOR, {1}, str(path))
+            verdict = _leave(trainees, STUCK_FOR, {1}, str(path))
     return _goes_on(scene, kind, verdict)
 
 

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from benchmarks.faults import runs
 from benchmarks.faults.runs import TINY, Kind, Place
+from perceiver_jax.cluster import phases
 from perceiver_jax.engine import goodput
 from perceiver_jax.engine.writer import read_metrics
 
 ENDLESS = Kind("one process", 1, (*TINY, "--config.steps=1000000"))
-LIFE = 28.0  # seconds of a start: the half beat that a kill leaves unknown is small
+LIFE = 28.0  # seconds of a start, at least: half a beat, unknown at a kill, is small
 KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL)
 
 FIRST_STEPS = {
@@ -39,7 +40,8 @@ def count_seconds(place: Place) -> Counted:
     for number in (*KILLS, signal.SIGTERM):
         start = time.monotonic()
         with runs.started(ENDLESS, place) as (trainee,):
-            time.sleep(LIFE)
+            trainee.wait_for(phases.SAVE)
+            time.sleep(max(0.0, LIFE - (time.monotonic() - start)))
             trainee.process.send_signal(number)
             trainee.process.wait()
             lived += time.monotonic() - start

@@ -17,12 +17,12 @@ LIVES = """
 import logging, pathlib, sys, time
 from perceiver_jax.cluster import heartbeat, life
 logging.basicConfig(format="%(message)s")
-workdir, index, count, phase, stall = sys.argv[1:]
+workdir, index, count, phase, stall, silence = sys.argv[1:]
 
 def cannot_end():
     raise OSError("the disk is full")
 
-limits = life.Limits(heartbeat=3.0, stall=float(stall))
+limits = life.Limits(heartbeat=float(silence), stall=float(stall))
 me = heartbeat.this_process(run=5)
 with life.Life(pathlib.Path(workdir), me, int(index), int(count), limits) as lived:
     lived.before_end = lambda: print("saved", flush=True)
@@ -36,9 +36,10 @@ with life.Life(pathlib.Path(workdir), me, int(index), int(count), limits) as liv
 """
 
 
-def start(workdir, index=0, count=1, phase="step", stall=60.0):
+def start(workdir, index=0, count=1, phase="step", stall=60.0, silence=30.0):
+    said = map(str, (workdir, index, count, phase, stall, silence))
     process = subprocess.Popen(
-        [sys.executable, "-c", LIVES, *map(str, (workdir, index, count, phase, stall))],
+        [sys.executable, "-c", LIVES, *said],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -94,13 +95,13 @@ def test_the_others_of_a_dead_process_end_naming_it(tmp_path):
 
 
 def test_the_others_of_a_silent_process_end_naming_it(tmp_path):
-    zero, one = ready(*(start(tmp_path, i, 2, "data") for i in range(2)))
+    zero, one = ready(*(start(tmp_path, i, 2, "data", silence=6.0) for i in range(2)))
     while beat(tmp_path, 1).phase != "data":
         time.sleep(0.05)
     one.send_signal(signal.SIGSTOP)
     status, _, err = end(zero)
     assert status == signals.UNFINISHED
-    assert "phase 'data' of step 0) is silent for 3 s" in err
+    assert "phase 'data' of step 0) is silent for 6 s" in err
     one.kill()
     end(one)
 
