@@ -22,7 +22,7 @@ from ml_collections import config_dict
 from benchmarks import agreement, figures
 from configs import imagenet, masked_lm
 from experiments import planning, program
-from perceiver_jax.engine import compile_ahead
+from perceiver_jax.engine import compile_ahead, sharding
 
 _PARTS = flags.DEFINE_list("parts", ["agreement", "memory", "traffic"], "What to do.")
 _TOPOLOGY = flags.DEFINE_string("topology", "v4:4x4x4", "To compile for.")
@@ -43,6 +43,7 @@ WAYS = {
 
 def measure_agreement() -> Iterator[Row]:
     """Yields a row for each model and way."""
+    sharding.WORTH_SHARDING = 2  # the arrays of small models too
     for case, make in agreement.CASES.items():
         alone = agreement.gradients(make(), devices=1)
         for way, fields in WAYS.items():

@@ -36,6 +36,7 @@ class Beat(NamedTuple):
     phase: str = ""
     step: int = 0
     total_steps: int = 0
+    asked: str = ""  # the signal that asked it to stop
     ended: str = ""  # "finished", "stopped", "failed"
     message: str = ""  # why it ended
 

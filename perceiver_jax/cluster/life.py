@@ -114,7 +114,7 @@ class Life:
         self.clock = Clock()
         self.step = 0
         self.total_steps = 0
-        self.asked = ""  # the signal that asked the run to stop
+        self.asked = ""  # the signal that asked the run to stop, here or elsewhere
         self.before_end: Callable[[], None] = _nothing
         self.limits = limits
         self.count = count
@@ -221,6 +221,8 @@ class Life:
                 who = f"Process {index} of the run ({beat})"
                 if beat.ended in ("stopped", "failed"):
                     self._end(beat.ended, f"{who} {beat.ended}: {beat.message}")
+                # One that waits for data that hang has no step at which to agree.
+                self.asked = self.asked or beat.asked
                 if beat.ended or beat.beat != last:
                     self._peers[index] = beat.beat, now
                     continue
@@ -253,6 +255,7 @@ class Life:
                 phase=self.clock.current,
                 step=self.step,
                 total_steps=self.total_steps,
+                asked=self.asked,
                 ended=ended,
                 message=message,
             )

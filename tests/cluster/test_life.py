@@ -125,6 +125,15 @@ def test_the_others_of_a_failed_process_fail_with_its_words(tmp_path):
     assert status == 1 and "failed: 'no such file'" in err
 
 
+def test_what_one_is_asked_all_are(tmp_path):
+    zero, one = ready(start(tmp_path, 0, 2), start(tmp_path, 1, 2, "evaluation"))
+    zero.send_signal(signal.SIGTERM)
+    status, _, err = end(one)
+    assert status == signals.UNFINISHED
+    assert "Asked to stop (SIGTERM) in phase 'evaluation'" in err
+    assert end(zero)[0] == signals.UNFINISHED
+
+
 def test_who_is_behind_is_named_when_nothing_moves(tmp_path):
     zero, one = ready(
         start(tmp_path, 0, 2, "step", 2.0), start(tmp_path, 1, 2, "data", 50.0)

@@ -10,7 +10,7 @@ import small_flow
 
 from benchmarks import agreement
 from experiments import build
-from perceiver_jax.engine import compile_ahead
+from perceiver_jax.engine import compile_ahead, sharding
 from perceiver_jax.model import kernel
 
 
@@ -23,13 +23,15 @@ def alone(case):
     ("case", "mode", "devices"),
     [
         ("image, 2021", "fsdp", 0),
+        ("image, 2022", "fsdp", 0),
         ("image, 2021", "tensor", 4),
         ("image, 2021", "inputs", 4),
         ("text", "inputs", 0),
         ("flow", "inputs", 4),
     ],
 )
-def test_loss_and_gradients_are_those_of_one_device(case, mode, devices):
+def test_loss_and_gradients_are_those_of_one_device(case, mode, devices, monkeypatch):
+    monkeypatch.setattr(sharding, "WORTH_SHARDING", 2)  # small arrays too
     config = agreement.CASES[case]()
     config.update(sharding=mode, sharding_devices=devices)
     loss, gradients = alone(case).difference(agreement.gradients(config))
@@ -88,3 +90,16 @@ def test_what_devices_tell_each_other_does_not_grow_with_the_inputs(monkeypatch)
 def test_layers_in_parts_gather_nothing():
     found = traffic(sharding="tensor", sharding_devices=4, model__num_self_heads=4)
     assert found.keys() == {"all-reduce"}
+
+
+def test_parameters_in_parts_are_gathered_and_outputs_never_summed(monkeypatch):
+    monkeypatch.setattr(sharding, "WORTH_SHARDING", 2)
+
+    def exchanged(**fields):
+        return sum(found.bytes for found in traffic(**fields).values())
+
+    # More examples, more outputs, and the same parameters.
+    split = exchanged(sharding="fsdp")
+    assert split == exchanged(sharding="fsdp", batch_size=64)
+    # Whole, parameters are summed once; in parts they are gathered twice besides.
+    assert split < 4 * exchanged()
