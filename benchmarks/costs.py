@@ -16,7 +16,7 @@ from absl import flags
 
 from benchmarks import figures
 from experiments import planning, program
-from perceiver_jax.engine import compile_ahead
+from perceiver_jax.engine.costs import compile_ahead
 from scripts import ledger
 
 _VARIANTS = flags.DEFINE_list(

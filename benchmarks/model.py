@@ -21,7 +21,8 @@ from absl import flags
 from benchmarks import figures
 from configs import imagenet
 from experiments import build, program
-from perceiver_jax.engine import evaluation, flops
+from perceiver_jax.engine import evaluation
+from perceiver_jax.engine.costs import flops
 from perceiver_jax.model import stack
 
 _VARIANT = flags.DEFINE_string("variant", "fourier", "Of configs/imagenet.py.")

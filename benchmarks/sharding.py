@@ -22,7 +22,8 @@ from ml_collections import config_dict
 from benchmarks import agreement, figures
 from configs import imagenet, masked_lm
 from experiments import planning, program
-from perceiver_jax.engine import compile_ahead, sharding
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.costs import compile_ahead
 
 _PARTS = flags.DEFINE_list("parts", ["agreement", "memory", "traffic"], "What to do.")
 _TOPOLOGY = flags.DEFINE_string("topology", "v4:4x4x4", "To compile for.")

@@ -14,8 +14,9 @@ from ml_collections import config_dict
 import experiments
 from experiments import checks
 from experiments.predicting import Predictor
-from perceiver_jax.engine import flops, sharding, training
 from perceiver_jax.engine import optimizer as optimizers
+from perceiver_jax.engine import sharding, training
+from perceiver_jax.engine.costs import flops
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Model, Task
 from perceiver_jax.engine.update import Update

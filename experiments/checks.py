@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ml_collections import config_dict
 
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 
 
 class Allowed(Protocol):

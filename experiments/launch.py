@@ -10,14 +10,8 @@ from ml_collections import config_dict
 
 from experiments import build, checklist
 from perceiver_jax.cluster import life, processes
-from perceiver_jax.engine import (
-    checkpoint,
-    description,
-    init_from,
-    sharding,
-    training,
-    window,
-)
+from perceiver_jax.engine import sharding, training, window
+from perceiver_jax.engine.checkpoints import checkpoint, description, init_from
 from perceiver_jax.engine.task import Task
 from perceiver_jax.engine.update import Update
 

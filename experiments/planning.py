@@ -9,7 +9,8 @@ import jax
 from ml_collections import config_dict
 
 from experiments import build
-from perceiver_jax.engine import flops, sharding
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.costs import flops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ def compile_step(config: config_dict.ConfigDict, topology: str) -> CompiledStep:
       jax.errors.JaxRuntimeError: it needs more memory than a device has.
     """
     # Its private parts of jaxlib may be missing one day: then only this is.
-    from perceiver_jax.engine import compile_ahead
+    from perceiver_jax.engine.costs import compile_ahead
 
     model = build.make_model(config)
     mesh = compile_ahead.tpu_mesh(topology)
@@ -74,7 +75,7 @@ def compile_for(config: config_dict.ConfigDict, topology: str) -> str:
 
     The batch is the config's, over all chips; no data and no TPU is needed.
     """
-    from perceiver_jax.engine import compile_ahead
+    from perceiver_jax.engine.costs import compile_ahead
 
     step = compile_step(config, topology)
     traffic = compile_ahead.collectives(step.executable)

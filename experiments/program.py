@@ -13,7 +13,7 @@ import jax
 from absl import app, flags, logging
 
 from perceiver_jax.cluster import signals
-from perceiver_jax.engine import libtpu
+from perceiver_jax.engine.costs import libtpu
 
 _TRACEBACK = flags.DEFINE_bool(
     "traceback", False, "Show where in the code an error came from."

@@ -30,7 +30,8 @@ from experiments import program, replaying, restore
 from experiments.report import write_index
 from experiments.reporting import Report, Section, table
 from perceiver_jax.cluster import processes
-from perceiver_jax.engine import description, evaluation, findings, writer
+from perceiver_jax.engine import evaluation, findings, writer
+from perceiver_jax.engine.checkpoints import description
 
 LISTED = 64  # examples on the page; the record has all
 LAYER_CAPTION = (

@@ -13,14 +13,8 @@ import numpy as np
 from ml_collections import config_dict
 
 from experiments import launch
-from perceiver_jax.engine import (
-    checkpoint,
-    evaluation,
-    findings,
-    replay,
-    sharding,
-    starting,
-)
+from perceiver_jax.engine import evaluation, findings, replay, sharding, starting
+from perceiver_jax.engine.checkpoints import checkpoint
 from perceiver_jax.engine.task import Batch, Evaluation, Task
 from perceiver_jax.engine.update import TrainState, Update
 from perceiver_jax.model import parameters

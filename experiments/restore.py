@@ -12,7 +12,8 @@ from absl import logging as absl_logging
 from ml_collections import config_dict, config_flags
 
 from experiments import build, program
-from perceiver_jax.engine import checkpoint, description, named_arrays, sharding, writer
+from perceiver_jax.engine import sharding, writer
+from perceiver_jax.engine.checkpoints import checkpoint, description, named_arrays
 from perceiver_jax.engine.evaluation import Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity, Task

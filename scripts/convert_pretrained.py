@@ -29,7 +29,8 @@ from absl import app, flags
 from ml_collections import config_dict
 
 from experiments import build, program, released, restore
-from perceiver_jax.engine import checkpoint, description, writer
+from perceiver_jax.engine import writer
+from perceiver_jax.engine.checkpoints import checkpoint, description
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Identity
 from perceiver_jax.pretrained import (

@@ -17,7 +17,8 @@ import jax
 from ml_collections import config_dict
 
 from experiments import build, program
-from perceiver_jax.engine import flops, sharding
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.costs import flops
 
 ROOT = pathlib.Path(__file__).parent.parent
 PATH = ROOT / "benchmarks" / "results" / "ledger.json"

@@ -30,7 +30,7 @@ from absl import app, flags
 from ml_collections import config_dict, config_flags
 
 from experiments import build, planning, program
-from perceiver_jax.engine import chips, compile_ahead
+from perceiver_jax.engine.costs import chips, compile_ahead
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", help_string="FILE or FILE:VARIANT, such as configs/imagenet.py:fourier."

@@ -9,7 +9,8 @@ import optax
 import pytest
 
 from perceiver_jax.cluster import life, processes, signals
-from perceiver_jax.engine import description, sharding, training
+from perceiver_jax.engine import sharding, training
+from perceiver_jax.engine.checkpoints import description
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Evaluation, Model, Task
 from perceiver_jax.engine.update import Update

@@ -17,7 +17,7 @@ from programs import ROOT, environment
 
 from configs import base
 from perceiver_jax.data.flow import files
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 
 README = ROOT / "README.md"
 PAGES = [

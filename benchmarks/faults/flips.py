@@ -20,7 +20,7 @@ from benchmarks.faults.table import Outcome
 from experiments import program
 from perceiver_jax.cluster import phases
 from perceiver_jax.cluster.signals import UNFINISHED
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine.checkpoints import checkpoint
 
 OF_PROGRAMS = 6  # damages that whole programs are started for
 REFUSED = "refused"

@@ -12,7 +12,7 @@ from tensorboardX.proto import event_pb2
 
 from benchmarks.faults import runs
 from perceiver_jax.cluster import heartbeat
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine.checkpoints import checkpoint
 from perceiver_jax.engine.writer import read_metrics
 
 OK = "ok"

@@ -12,7 +12,7 @@ from experiments import drawing, predicting
 from experiments.glue.data import Encode, make_encode
 from experiments.glue.fields import classes_of
 from experiments.predicting import Apply, Folder, Item, Record
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 
 SEPARATOR = b"\t"  # between the texts of a pair
 

@@ -14,7 +14,7 @@ from experiments import build, restore
 from experiments.glue import task as text_tasks
 from experiments.glue.data import load_tasks
 from perceiver_jax.data.text import glue, glue_data
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 from perceiver_jax.engine.evaluation import Evaluator
 from perceiver_jax.engine.forward import make_forward, parse_policy
 

@@ -14,7 +14,7 @@ from experiments.masked_lm.outputs import visible
 from experiments.predicting import Apply, Folder, Item, Record
 from perceiver_jax.data.text import tokenizer
 from perceiver_jax.data.text.tokenizer import MASK, NUM_RESERVED
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 
 SHORTEST = 64  # tokens that a text is padded to at least; each length compiles once
 NUM_LATENTS = 12  # with a row each in the page of attention

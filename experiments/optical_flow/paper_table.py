@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator, Mapping
 
 from experiments import build
-from perceiver_jax.engine import flops
+from perceiver_jax.engine.costs import flops
 
 # The rows of configs/optical_flow.py:sweep.
 ROWS = (

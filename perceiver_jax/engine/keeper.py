@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from perceiver_jax.cluster import phases
 from perceiver_jax.cluster.life import Life
-from perceiver_jax.engine import checkpoint, evaluation, sharding
+from perceiver_jax.engine import evaluation, sharding
+from perceiver_jax.engine.checkpoints import checkpoint
 from perceiver_jax.engine.goodput import Goodput
 from perceiver_jax.engine.starting import Run, split_state
 from perceiver_jax.engine.update import TrainState

@@ -6,7 +6,8 @@ import pathlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from perceiver_jax.engine import checkpoint, description, init_from, sharding
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.checkpoints import checkpoint, description, init_from
 from perceiver_jax.engine.task import Task
 from perceiver_jax.engine.update import TrainState
 from perceiver_jax.engine.window import Window

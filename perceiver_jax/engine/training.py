@@ -13,7 +13,9 @@ import jax
 from perceiver_jax.cluster import phases, processes
 from perceiver_jax.cluster.life import Life
 from perceiver_jax.cluster.signals import Stopped
-from perceiver_jax.engine import checkpoint, description, flops, sharding
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.checkpoints import checkpoint, description
+from perceiver_jax.engine.costs import flops
 from perceiver_jax.engine.evaluation import Evaluator
 from perceiver_jax.engine.feed import Feed
 from perceiver_jax.engine.goodput import Goodput

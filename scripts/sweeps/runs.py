@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from experiments import build, program
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 from scripts.sweeps import grid
 from scripts.sweeps.job import newest_step
 

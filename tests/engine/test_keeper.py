@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import regression
 
-from perceiver_jax.engine import checkpoint, keeper, window
+from perceiver_jax.engine import keeper, window
+from perceiver_jax.engine.checkpoints import checkpoint
 
 
 def test_state_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):

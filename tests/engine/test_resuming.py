@@ -9,7 +9,8 @@ import programs
 import pytest
 import regression
 
-from perceiver_jax.engine import checkpoint, keeper, named_arrays, training
+from perceiver_jax.engine import keeper, training
+from perceiver_jax.engine.checkpoints import checkpoint, named_arrays
 from perceiver_jax.engine.writer import read_metrics
 
 # Windows of metrics that go over checkpoints, and checkpoints over evaluations.

@@ -8,7 +8,8 @@ import optax
 import pytest
 import regression
 
-from perceiver_jax.engine import checkpoint, sharding, starting
+from perceiver_jax.engine import sharding, starting
+from perceiver_jax.engine.checkpoints import checkpoint
 
 BATCH = {"x": np.arange(48, dtype=np.float32).reshape(16, 3), "nested": [np.ones(16)]}
 

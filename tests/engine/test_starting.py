@@ -8,7 +8,7 @@ import programs
 import pytest
 import regression
 
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine.checkpoints import checkpoint
 from perceiver_jax.engine.task import Identity
 
 SETTINGS = dataclasses.replace(regression.SETTINGS, total_steps=8, eval_every=4)

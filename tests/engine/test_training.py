@@ -9,7 +9,8 @@ import regression
 
 from perceiver_jax.data import sources
 from perceiver_jax.data.loader import EvalLoader
-from perceiver_jax.engine import checkpoint, description, init_from, window
+from perceiver_jax.engine import window
+from perceiver_jax.engine.checkpoints import checkpoint, description, init_from
 from perceiver_jax.engine.task import Evaluation
 from perceiver_jax.engine.writer import read_metrics
 

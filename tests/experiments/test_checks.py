@@ -8,7 +8,7 @@ from ml_collections import config_dict
 from configs import base, imagenet
 from experiments import checks
 from experiments.checks import Each, Number, OneOf, Rising
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 
 SHARE = Number(0, 1)
 

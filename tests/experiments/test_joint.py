@@ -16,7 +16,8 @@ import small_text
 
 from experiments import build
 from perceiver_jax.cluster import life
-from perceiver_jax.engine import checkpoint, description, sharding, training
+from perceiver_jax.engine import sharding, training
+from perceiver_jax.engine.checkpoints import checkpoint, description
 from perceiver_jax.engine.evaluation import Evaluator, Variables
 from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Evaluation, Identity, Model, Task

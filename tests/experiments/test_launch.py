@@ -6,7 +6,8 @@ import pytest
 import small_digits
 
 from experiments import launch
-from perceiver_jax.engine import checkpoint, description, training
+from perceiver_jax.engine import training
+from perceiver_jax.engine.checkpoints import checkpoint, description
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import small_digits
 from jax.sharding import NamedSharding, PartitionSpec
 
 from experiments import build, planning
-from perceiver_jax.engine import compile_ahead
+from perceiver_jax.engine.costs import compile_ahead
 
 
 @pytest.mark.usefixtures("tpu_flags")

@@ -7,7 +7,7 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from experiments import restore
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine.checkpoints import checkpoint
 
 
 def test_a_checkpoint_is_its_config_its_variables_and_what_it_says(trained_digits):

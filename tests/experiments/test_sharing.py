@@ -10,7 +10,8 @@ import small_flow
 
 from benchmarks import agreement
 from experiments import build
-from perceiver_jax.engine import compile_ahead, sharding
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.costs import compile_ahead
 from perceiver_jax.model import kernel
 
 

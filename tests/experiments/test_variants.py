@@ -10,7 +10,9 @@ import small_flow
 import small_text
 
 from experiments import build, checks, planning
-from perceiver_jax.engine import description, flops, sharding
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.checkpoints import description
+from perceiver_jax.engine.costs import flops
 from scripts import ledger
 
 each_variant = pytest.mark.parametrize("name", all_configs.NAMES)

@@ -9,7 +9,7 @@ import pytest
 from jaxprs import count_equations
 from judge import normal, random_like
 
-from perceiver_jax.engine import flops as flops_module
+from perceiver_jax.engine.costs import flops as flops_module
 from perceiver_jax.model import attention, processor
 
 WIDTH, CHANNELS = 8, 6

@@ -6,7 +6,7 @@ import fake_glue
 import programs
 import pytest
 
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 
 RUN = (
     "--config=configs/glue.py:stsb,docs",

@@ -10,7 +10,7 @@ import numpy as np
 import programs
 import pytest
 
-from perceiver_jax.engine import checkpoint, named_arrays
+from perceiver_jax.engine.checkpoints import checkpoint, named_arrays
 
 
 def train(workdir, devices, run=programs.RUN):

@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from configs import glue
 from experiments.imagenet import class_names
-from perceiver_jax.engine import checkpoint, description, named_arrays
+from perceiver_jax.engine.checkpoints import checkpoint, description, named_arrays
 from perceiver_jax.engine.task import Identity
 from perceiver_jax.pretrained import files, rules
 from scripts import convert_pretrained

@@ -9,7 +9,7 @@ import small_text
 from configs import glue as glue_configs
 from experiments.glue import model
 from experiments.masked_lm import model as text_model
-from perceiver_jax.engine import named_arrays
+from perceiver_jax.engine.checkpoints import named_arrays
 
 
 @pytest.mark.parametrize("variant", [*glue_configs.MULTITASK, "bert"])

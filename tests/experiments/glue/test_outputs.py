@@ -8,7 +8,7 @@ import sklearn.metrics
 
 from experiments import restore
 from experiments.glue import outputs
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine.checkpoints import checkpoint
 from perceiver_jax.engine.evaluation import Evaluator
 
 

@@ -10,7 +10,7 @@ from judge import normal, random_like
 from configs import digits
 from configs import imagenet as configs
 from experiments.imagenet import model as image_model
-from perceiver_jax.engine import flops as flops_module
+from perceiver_jax.engine.costs import flops as flops_module
 
 
 def transform(config):

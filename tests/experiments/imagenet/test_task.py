@@ -5,7 +5,8 @@ import numpy as np
 import small_digits
 
 from experiments import build, launch
-from perceiver_jax.engine import checkpoint, evaluation, sharding
+from perceiver_jax.engine import evaluation, sharding
+from perceiver_jax.engine.checkpoints import checkpoint
 from perceiver_jax.engine.forward import make_forward, parse_policy
 
 

@@ -13,7 +13,7 @@ from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 from layers import MATMUL, layer, scanned, shape
 
-from perceiver_jax.engine import flops
+from perceiver_jax.engine.costs import flops
 from perceiver_jax.engine.task import Model
 
 

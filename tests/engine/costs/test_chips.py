@@ -2,7 +2,7 @@
 
 import pytest
 
-from perceiver_jax.engine import chips
+from perceiver_jax.engine.costs import chips
 
 
 def test_a_step_takes_as_long_as_the_slower_of_two_counts():

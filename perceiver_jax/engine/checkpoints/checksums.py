@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from perceiver_jax.engine.named_arrays import leaves
+from perceiver_jax.engine.checkpoints.named_arrays import leaves
 
 # Shift, factor, shift, factor, shift: two mixes that are one to one on 32 bits. The
 # first is the end of MurmurHash3, the second is lowbias32 of C. Wellons.

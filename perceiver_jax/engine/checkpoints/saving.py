@@ -6,8 +6,8 @@ import pathlib
 import shutil
 from typing import Any, NamedTuple
 
-from perceiver_jax.engine import damage
-from perceiver_jax.engine.named_arrays import leaves
+from perceiver_jax.engine.checkpoints import damage
+from perceiver_jax.engine.checkpoints.named_arrays import leaves
 
 # Of the bytes of arrays, the part that is needed on disk at least: they are compressed.
 COMPRESSED = 0.8

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perceiver_jax.engine.named_arrays import shapes_of
+from perceiver_jax.engine.checkpoints.named_arrays import shapes_of
 
 logger = logging.getLogger(__name__)
 

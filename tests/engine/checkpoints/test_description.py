@@ -5,7 +5,7 @@ import json
 import jax
 import pytest
 
-from perceiver_jax.engine import description
+from perceiver_jax.engine.checkpoints import description
 from perceiver_jax.engine.task import Identity
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from perceiver_jax.engine.init_from import Donor
+from perceiver_jax.engine.checkpoints.init_from import Donor
 
 
 def tree(value, **shapes):

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from perceiver_jax.engine import checkpoint, named_arrays
-from perceiver_jax.engine.checkpoint_folder import Folder, seal, unseal
-from perceiver_jax.engine.damage import DamagedError
+from perceiver_jax.engine.checkpoints import checkpoint, named_arrays
+from perceiver_jax.engine.checkpoints.damage import DamagedError
+from perceiver_jax.engine.checkpoints.on_disk import Folder, seal, unseal
 
 RNG = np.random.default_rng(0)
 VARIABLES = {

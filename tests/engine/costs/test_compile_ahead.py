@@ -11,7 +11,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from layers import MATMUL, layer, scanned, shape
 
-from perceiver_jax.engine import compile_ahead, flops, sharding
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.costs import compile_ahead, flops
 
 
 def test_program_without_loops_costs_what_xla_says():

@@ -11,15 +11,16 @@ import numpy as np
 import programs
 import pytest
 
-from perceiver_jax.engine import checkpoint, damage
+from perceiver_jax.engine.checkpoints import checkpoint, damage
 
 # Two processes save a state that is split over them. Both restore it, with one file
 # that only the second can't read, and with a changed one.
 RESTORES = """
 import pathlib, sys
 import jax, numpy as np
-from perceiver_jax.engine import checkpoint, sharding
-from perceiver_jax.engine.checkpoint_folder import Folder
+from perceiver_jax.engine import sharding
+from perceiver_jax.engine.checkpoints import checkpoint
+from perceiver_jax.engine.checkpoints.on_disk import Folder
 
 index, port, workdir = int(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, index)

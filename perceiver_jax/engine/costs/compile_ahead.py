@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax.experimental import topologies
 
-from perceiver_jax.engine import libtpu
+from perceiver_jax.engine.costs import libtpu
 
 
 @dataclasses.dataclass(frozen=True)

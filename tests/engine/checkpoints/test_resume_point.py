@@ -2,8 +2,8 @@
 
 import pytest
 
-from perceiver_jax.engine import resume_point
-from perceiver_jax.engine.resume_point import ResumePoint
+from perceiver_jax.engine.checkpoints import resume_point
+from perceiver_jax.engine.checkpoints.resume_point import ResumePoint
 
 
 def make(workdir, steps):

@@ -14,9 +14,13 @@ import jax
 import orbax.checkpoint as ocp
 
 from perceiver_jax.engine import files, sharding
-from perceiver_jax.engine.checksums import Checksum, checksums_of
-from perceiver_jax.engine.damage import DamagedError, agree, agreed, reason
-from perceiver_jax.engine.named_arrays import Shapes, check_same_arrays, shapes_of
+from perceiver_jax.engine.checkpoints.checksums import Checksum, checksums_of
+from perceiver_jax.engine.checkpoints.damage import DamagedError, agree, agreed, reason
+from perceiver_jax.engine.checkpoints.named_arrays import (
+    Shapes,
+    check_same_arrays,
+    shapes_of,
+)
 
 ABOUT = "about"
 EVALUATION = "evaluation.json"

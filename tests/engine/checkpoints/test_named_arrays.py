@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from perceiver_jax.engine import named_arrays
+from perceiver_jax.engine.checkpoints import named_arrays
 
 
 class Moments(NamedTuple):

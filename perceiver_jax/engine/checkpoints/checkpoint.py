@@ -19,12 +19,12 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
-from perceiver_jax.engine import checkpoint_folder, damage
-from perceiver_jax.engine.checkpoint_folder import Folder
-from perceiver_jax.engine.checksums import checksums_of
-from perceiver_jax.engine.damage import DamagedError
-from perceiver_jax.engine.resume_point import ResumePoint
-from perceiver_jax.engine.saving import Save
+from perceiver_jax.engine.checkpoints import damage, on_disk
+from perceiver_jax.engine.checkpoints.checksums import checksums_of
+from perceiver_jax.engine.checkpoints.damage import DamagedError
+from perceiver_jax.engine.checkpoints.on_disk import Folder
+from perceiver_jax.engine.checkpoints.resume_point import ResumePoint
+from perceiver_jax.engine.checkpoints.saving import Save
 
 HALF_WRITTEN = ".orbax-checkpoint-tmp"  # the end of a folder's name until it is whole
 
@@ -72,7 +72,7 @@ class Checkpoints:
             )
 
     def _make_manager(self, keep_last: int, keep_best: int) -> ocp.CheckpointManager:
-        best = checkpoint_folder.Best(keep_best, self.directory)
+        best = on_disk.Best(keep_best, self.directory)
         return ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
@@ -85,7 +85,7 @@ class Checkpoints:
             item_handlers={
                 "variables": ocp.StandardCheckpointHandler(),
                 "optimizer": ocp.StandardCheckpointHandler(),
-                checkpoint_folder.ABOUT: ocp.JsonCheckpointHandler(),
+                on_disk.ABOUT: ocp.JsonCheckpointHandler(),
             },
         )
 
@@ -150,9 +150,9 @@ class Checkpoints:
                 )
         save = Save.of(self.directory / str(step), items)
         save.check_space()
-        described = {**about, checkpoint_folder.CHECKSUMS: checksums}
+        described = {**about, on_disk.CHECKSUMS: checksums}
         args = {k: ocp.args.StandardSave(tree) for k, tree in items.items()}
-        sealed = ocp.args.JsonSave(checkpoint_folder.seal(described))
+        sealed = ocp.args.JsonSave(on_disk.seal(described))
         try:
             self._writing().save(step, args=ocp.args.Composite(about=sealed, **args))
         except DamagedError:  # an evaluation's, read to find the best
@@ -230,7 +230,7 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """Returns the step whose score is largest, None where none was evaluated."""
-        scores = checkpoint_folder.scores(self.directory, self.steps())
+        scores = on_disk.scores(self.directory, self.steps())
         return max(scores, key=lambda step: scores[step], default=None)
 
     def close(self) -> None:

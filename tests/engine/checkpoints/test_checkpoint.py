@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import regression
 
-from perceiver_jax.engine import checkpoint
+from perceiver_jax.engine.checkpoints import checkpoint
 
 VARIABLES = {"params": {"m": {"w": np.arange(6, dtype=np.float32).reshape(2, 3)}}}
 OPTIMIZER = {"step": np.int32(0)[None]}

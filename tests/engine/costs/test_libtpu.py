@@ -7,7 +7,7 @@ import sys
 import pytest
 from programs import ROOT, environment
 
-from perceiver_jax.engine import libtpu
+from perceiver_jax.engine.costs import libtpu
 
 SET = ("TPU_WORKER_HOSTNAMES", "TPU_ACCELERATOR_TYPE", "ALLOW_MULTIPLE_LIBTPU_LOAD")
 
@@ -25,7 +25,11 @@ def test_jax_finds_its_device_in_silence_and_as_before():
     environ["XLA_FLAGS"] = ""  # at those of CPUs, libtpu ends the process
     program = "import jax; libtpu.configure(); print(jax.default_backend())"
     done = subprocess.run(
-        [sys.executable, "-c", f"from perceiver_jax.engine import libtpu; {program}"],
+        [
+            sys.executable,
+            "-c",
+            f"from perceiver_jax.engine.costs import libtpu; {program}",
+        ],
         cwd=ROOT,
         env=environ,
         capture_output=True,

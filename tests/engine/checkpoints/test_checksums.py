@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from perceiver_jax.engine import sharding
-from perceiver_jax.engine.checksums import checksums_of
+from perceiver_jax.engine.checkpoints.checksums import checksums_of
 
 
 def random(dtype, *shape):

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from perceiver_jax.engine import checkpoint, saving
-from perceiver_jax.engine.checkpoint_folder import Folder
+from perceiver_jax.engine.checkpoints import checkpoint, saving
+from perceiver_jax.engine.checkpoints.on_disk import Folder
 
 OPTIMIZER = {"step": np.int32(1)[None]}
 Usage = collections.namedtuple("Usage", "total used free")

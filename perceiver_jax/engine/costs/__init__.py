@@ -1,0 +1,1 @@
+"""What a program takes: FLOPs, memory, exchange, on machines that are not at hand."""
