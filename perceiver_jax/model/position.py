@@ -78,22 +78,56 @@ def grid_fourier_features(
 
     Compiled programs store one small table per axis, not the full grid.
     """
+    parts: list[list[jax.Array]] = [[], [], []]  # positions, sines, cosines
+    tables = _axis_tables(shape, num_bands, max_resolution)
+    for axis, (length, table) in enumerate(zip(shape, tables)):
+        for part, columns in zip(parts, _columns(table, num_bands)):
+            place = [1] * len(shape) + [columns.shape[1]]
+            place[axis] = length
+            wide = columns.reshape(place)
+            part.append(jnp.broadcast_to(wide, (*shape, columns.shape[1])))
+    features = jnp.concatenate([x for part in parts for x in part], axis=-1)
+    return features.reshape(math.prod(shape), -1)
+
+
+def fourier_features_at(
+    indices: jax.Array,
+    shape: Sequence[int],
+    num_bands: int,
+    max_resolution: Sequence[int],
+) -> jax.Array:
+    """Returns the rows of `grid_fourier_features` that indices [...] name.
+
+    The whole grid is never made: of a video it would not fit.
+
+    Returns:
+      [..., d (2K + 1)] float32.
+    """
+    parts: list[list[jax.Array]] = [[], [], []]
+    tables = _axis_tables(shape, num_bands, max_resolution)
+    for places, table in zip(jnp.unravel_index(indices, tuple(shape)), tables):
+        rows = table[places]
+        for part, columns in zip(parts, _columns(rows, num_bands)):
+            part.append(columns)
+    return jnp.concatenate([x for part in parts for x in part], axis=-1)
+
+
+def _axis_tables(shape, num_bands, max_resolution) -> list[jax.Array]:
+    """The features of each axis alone, [length, 2K + 1]."""
     if len(max_resolution) != len(shape):
         raise ValueError(
             f"max_resolution {tuple(max_resolution)} needs one entry for each of the "
             f"{len(shape)} dimensions."
         )
-    parts: list[list[jax.Array]] = [[], [], []]  # positions, sines, cosines
-    for axis, (length, resolution) in enumerate(zip(shape, max_resolution)):
-        table = fourier_features(coordinates([length]), num_bands, [resolution])
-        ends = [1, 1 + num_bands]
-        for part, columns in zip(parts, np.split(table, ends, axis=1)):
-            place = [1] * len(shape) + [columns.shape[1]]
-            place[axis] = length
-            wide = jnp.asarray(columns).reshape(place)
-            part.append(jnp.broadcast_to(wide, (*shape, columns.shape[1])))
-    features = jnp.concatenate([x for part in parts for x in part], axis=-1)
-    return features.reshape(math.prod(shape), -1)
+    return [
+        jnp.asarray(fourier_features(coordinates([length]), num_bands, [resolution]))
+        for length, resolution in zip(shape, max_resolution)
+    ]
+
+
+def _columns(features: jax.Array, num_bands: int) -> list[jax.Array]:
+    """Splits the features of an axis into positions, sines and cosines."""
+    return jnp.split(features, [1, 1 + num_bands], axis=-1)
 
 
 @dataclasses.dataclass
