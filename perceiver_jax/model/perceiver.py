@@ -184,7 +184,7 @@ class Perceiver(hk.Module):
         input_mask: jax.Array | None = None,
         is_training: bool = False,
     ) -> Latents:
-        """Maps inputs [B, M, C] to latents [B, N, D], of which any output is decoded."""
+        """Maps inputs [B, M, C] to the latents [B, N, D] that outputs are made of."""
         latents = self.encoder(inputs, input_mask, is_training)
         if isinstance(self.processor, IterativeProcessor):
             return self.processor(latents, inputs, input_mask, is_training)

@@ -104,18 +104,21 @@ class Modality:
             **lengths,
         )
 
-    def positions(self, points: jax.Array | None = None) -> jax.Array:
-        """Returns Fourier features [M, channels], or [..., n, channels] of points.
+    def positions(self) -> jax.Array:
+        """Returns the Fourier features of all elements in order, [M, channels]."""
+        return position.grid_fourier_features(
+            self.grid, self.num_bands, self.max_resolution
+        )
 
-        Args:
-          points: [..., n], numbers of elements; None: all in order.
+    def positions_at(self, points: jax.Array) -> jax.Array:
+        """Returns the Fourier features of elements by number, [..., n, channels].
+
+        As in the released model, the elements that are asked for end one step before
+        1, where those that are read end at 1.
         """
-        if points is None:
-            return position.grid_fourier_features(
-                self.grid, self.num_bands, self.max_resolution
-            )
         return position.fourier_features_at(
-            points, self.grid, self.num_bands, self.max_resolution
+            *(points, self.grid, self.num_bands, self.max_resolution),
+            reaches_end=False,
         )
 
     def _letters(self) -> tuple[str, str, dict[str, int]]:
@@ -188,8 +191,8 @@ class ModalityInputs(hk.Module):
                     covered = hidden[name][:, None, None]
                     x = jnp.where(covered, token.astype(x.dtype), x)
             parts.append(x)
-            mask = known.get(name, jnp.ones(len(x), bool))
-            masks.append(jnp.broadcast_to(mask[:, None], x.shape[:2]))
+            has_it = known.get(name, jnp.ones(len(x), bool))
+            masks.append(jnp.broadcast_to(has_it[:, None], x.shape[:2]))
         mask = jnp.concatenate(masks, axis=1) if known else None
         return Inputs(jnp.concatenate(parts, axis=1), mask)
 
@@ -229,7 +232,7 @@ class ModalityQueries(hk.Module):
     def __call__(self, modality: Modality, points: jax.Array) -> jax.Array:
         """Maps numbers of elements [B or 1, n] to queries [B or 1, n, E]."""
         if modality.grid:
-            own = modality.positions(points)
+            own = modality.positions_at(points)
         else:
             own = position.learned_array(
                 f"{modality.name}_query", 1, self.vector_channels
