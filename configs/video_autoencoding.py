@@ -68,7 +68,7 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     model.video_patch = (1, 4, 4)
     model.audio_bands = 192  # released; the paper says 64 everywhere
     model.video_bands = 32
-    model.audio_max_resolution = 1920
+    model.audio_max_resolution = 30_720  # samples, not patches: as released
     model.video_max_resolution = (16, 56, 56)
     model.label_query_channels = 1024
     model.decoder_channels = 512  # of what each modality's own output is made of
@@ -126,7 +126,7 @@ def _shapes(config):
     config.model.samples_per_frame = 64
     config.model.audio_bands = 16
     config.model.video_bands = 8
-    config.model.audio_max_resolution = 32
+    config.model.audio_max_resolution = 512
     config.model.video_max_resolution = (8, 24, 24)
     config.model.label_query_channels = 64
     config.model.decoder_channels = 64
