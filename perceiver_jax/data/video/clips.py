@@ -7,10 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from perceiver_jax.data.audio import decoding
-from perceiver_jax.data.image import transforms
 from perceiver_jax.data.sources import CorruptExample, Example
 from perceiver_jax.data.video.container import MediaFile, open_file
 
@@ -111,13 +109,13 @@ def read_clip(
             clip["video"] = _fill(frames, num_frames)
         if file.audio:
             clip["audio"], clip["num_samples"] = decoding.to_samples(
-                file.decode(file.audio, max(start - decoding.MARGIN, 0)),
+                file.decode(file.audio, start - decoding.MARGIN),
                 start,
                 num_frames * samples_per_frame,
                 sample_rate,
             )
             if not file.video:
-                found = -(-clip["num_samples"] // samples_per_frame)
+                found = round(clip["num_samples"] / samples_per_frame)
         if found < num_frames and not (pad and found):
             raise CorruptExample(
                 f"{path} is {file.duration():.2f} s long and has {found} of the"
@@ -146,7 +144,7 @@ def _read_frames(file: MediaFile, wanted: _Wanted) -> list[np.ndarray]:
     before = None
     for frame in _nearest(file, wanted.times()):
         # Where the file has fewer frames a second, one comes several times.
-        frames.append(frames[-1] if frame is before else _resize(frame, wanted.size))
+        frames.append(frames[-1] if frame is before else _to_pixels(frame, wanted.size))
         before = frame
     shapes = {frame.shape for frame in frames}
     if len(shapes) > 1:
@@ -172,15 +170,20 @@ def _nearest(file: MediaFile, times: Sequence[float]) -> Iterator[Any]:
         yield from (before for wanted in times[place:] if wanted < end - _TIE)
 
 
-def _resize(frame: Any, size: tuple[int, int] | int | None) -> np.ndarray:
-    image: Image.Image = frame.to_image()
+def _to_pixels(frame: Any, size: tuple[int, int] | int | None) -> np.ndarray:
+    """Returns a frame [H, W, 3]; FFmpeg resizes and converts colours in one go."""
+    if size is None:
+        return frame.to_ndarray(format="rgb24")
+    least = (size, size) if isinstance(size, int) else size
+    scale = max(least[0] / frame.height, least[1] / frame.width)
+    height = max(least[0], round(scale * frame.height))
+    width = max(least[1], round(scale * frame.width))
+    resized = frame.reformat(width, height, "rgb24", interpolation="BICUBIC")
+    pixels = resized.to_ndarray()
     if isinstance(size, int):
-        scale = size / min(image.size)
-        width, height = (max(size, round(scale * side)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    elif size is not None:
-        image = transforms.center_crop(image, size, fraction=1.0)
-    return np.asarray(image)
+        return pixels
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    return pixels[top : top + size[0], left : left + size[1]]
 
 
 def _fill(frames: list[np.ndarray], num_frames: int) -> np.ndarray | None:

@@ -49,12 +49,12 @@ class MediaFile:
         stream = self.video or self.audio
         if stream.duration is not None:
             return float(stream.duration * stream.time_base)
-        self._seek(stream, 0.0)
         end = 0.0
-        for packet in self.container.demux(stream):
-            if packet.pts is not None:
-                last = packet.pts + (packet.duration or 0)
-                end = max(end, float(last * stream.time_base) - self.origin)
+        with av.open(str(self.path)) as whole:
+            for packet in whole.demux(whole.streams[stream.index]):
+                if packet.pts is not None:
+                    last = packet.pts + (packet.duration or 0)
+                    end = max(end, float(last * stream.time_base) - self.origin)
         return end
 
     def decode(self, stream: Any, start: float) -> Iterator[tuple[float, Any]]:
@@ -65,18 +65,28 @@ class MediaFile:
           start: the first frame is before it, or is the first one of the file.
         """
         if stream is self.video and "avi" in self.container.format.name.split(","):
-            yield from self._count()
+            # AVI has no times of display, only their order.
+            for number, frame in enumerate(self._decode_all(stream)):
+                yield float(number / self.frame_rate), frame
             return
-        self._seek(stream, start)
+        if start <= 0:
+            yield from self._timed(self._decode_all(stream))
+            return
+        place = math.floor((start + self.origin) / stream.time_base)
+        self.container.seek(place, stream=stream)
         frames = self._timed(self.container.decode(stream))
         first = next(frames, None)
-        if start > 0 and (first is None or first[0] > start):
-            # The file's index sent us too far.
-            yield from self.decode(stream, 0.0)
+        if first is None or first[0] > start:  # the file's index sent us too far
+            yield from self._timed(self._decode_all(stream))
             return
-        if first is not None:
-            yield first
+        yield first
         yield from frames
+
+    def _decode_all(self, stream: Any) -> Iterator[Any]:
+        # Opened anew: a seek to 0 would pass over the coded sound before it, which the
+        # first samples need.
+        with av.open(str(self.path)) as whole:
+            yield from whole.decode(whole.streams[stream.index])
 
     def _timed(self, frames: Iterator[Any]) -> Iterator[tuple[float, Any]]:
         expected = 0.0
@@ -85,12 +95,6 @@ class MediaFile:
             yield time, frame
             expected = time + self.frame_duration(frame)
 
-    def _count(self) -> Iterator[tuple[float, Any]]:
-        """Yields all frames: AVI has no times of display, only their order."""
-        self._seek(self.video, 0.0)
-        for number, frame in enumerate(self.container.decode(self.video)):
-            yield float(number / self.frame_rate), frame
-
     def frame_duration(self, frame: Any) -> float:
         """Returns how long a frame of video or of sound lasts, in seconds."""
         if hasattr(frame, "samples"):
@@ -98,10 +102,6 @@ class MediaFile:
         if frame.duration:
             return float(frame.duration * frame.time_base)
         return float(1 / self.frame_rate)
-
-    def _seek(self, stream: Any, time: float) -> None:
-        place = math.floor((time + self.origin) / stream.time_base)
-        self.container.seek(place, stream=stream)
 
 
 @contextlib.contextmanager
