@@ -49,7 +49,7 @@ def test_skip_corrupt_gives_the_next_good_example(caplog):
         assert decoded == [1, 1, 2, 4, 4, 5, 1]  # 6 goes on at the start
     warnings = [record.getMessage() for record in caplog.records]
     assert warnings == [  # each once, although read twice
-        f"corrupt image {count} of at most 3 allowed: file {name}: too short"
+        f"corrupt example {count} of at most 3 allowed: file {name}: too short"
         for count, name in [(1, 0), (2, 3), (3, 6)]
     ]
 
@@ -59,7 +59,7 @@ def test_skip_corrupt_stops_above_its_limit_and_counts_anew_in_a_worker():
     assert source[0]["decoded"] == source[1]["decoded"] == 1
     assert source[3]["decoded"] == 4
     worker = pickle.loads(pickle.dumps(source))
-    with pytest.raises(RuntimeError, match="more than 2 corrupt images.*file 6"):
+    with pytest.raises(RuntimeError, match="more than 2 corrupt examples.*file 6"):
         source[6]
     assert worker[6]["decoded"] == 1
 
@@ -68,7 +68,7 @@ def test_skip_corrupt_has_no_limit_where_none_is_said(caplog):
     numbers = ArraySource(x=np.arange(4))
     source = SkipCorrupt(numbers, _reject_multiples_of_three, limit=sys.maxsize)
     assert source[0] == {"decoded": 1}
-    assert caplog.messages[0].startswith("corrupt image 1: ")
+    assert caplog.messages[0].startswith("corrupt example 1: ")
 
 
 def test_skip_corrupt_stops_where_nothing_is_good():
