@@ -260,7 +260,7 @@ def _labels(
     ids = {name: number for number, name in enumerate(class_names)}
     known: dict[tuple[str, ...], tuple[int, ...]] = {}  # equal labels are one object
     for row in rows:
-        unknown = [name for name in row.classes if name not in ids]
+        unknown = [n for n in row.classes if not n or n not in ids]
         if unknown:
             raise ValueError(
                 f"{path} line {row.line} has the label {unknown[0]!r}, which is not"
