@@ -13,6 +13,8 @@ from perceiver_jax.data.sources import CorruptExample
 
 av = extras.Library("av", extra="video")
 
+_SOUND_BITS = 192_000  # a second; FFmpeg's AAC clicks now and then at its default
+
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
 
 
@@ -66,6 +68,7 @@ def write(
         if sound is not None:
             samples = sound_files.to_mono(sound).astype(np.float32)
             audio = container.add_stream("aac", rate=sample_rate, layout="mono")
+            audio.bit_rate = _SOUND_BITS
         written = 0
         for number, pixels in enumerate(frames):
             height, width = (n // 2 * 2 for n in pixels.shape[:2])
