@@ -125,7 +125,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[MediaFile]:
             yield MediaFile(path, container, video, audio, origin)
     except av.FFmpegError as error:
         raise CorruptExample(
-            f"{path} can't be decoded as video or sound: {error}"
+            f"{path} can't be decoded as video or sound: {error.strerror}"
         ) from error
 
 
