@@ -94,28 +94,12 @@ def read_clip(
       CorruptExample: the file is damaged, or ends too early.
       ValueError: frames have no whole number of samples.
     """
-    if sample_rate % frame_rate or num_frames < 1 or start < 0:
-        raise ValueError(
-            f"num_frames={num_frames} must be 1 or more, start={start} not negative,"
-            f" sample_rate={sample_rate} a multiple of frame_rate={frame_rate}"
-        )
-    samples_per_frame = sample_rate // frame_rate
-    wanted = _Wanted(start, num_frames, frame_rate, size)
-    clip: Example = {"video": None, "audio": None, "num_frames": 0, "num_samples": 0}
+    wanted = _Wanted(start, num_frames, size, frame_rate, sample_rate)
     with open_file(path) as file:
-        if file.video:
-            frames = _read_frames(file, wanted)
-            clip["num_frames"] = found = len(frames)
-            clip["video"] = _fill(frames, num_frames)
-        if file.audio:
-            clip["audio"], clip["num_samples"] = decoding.to_samples(
-                file.decode(file.audio, start - decoding.MARGIN),
-                start,
-                num_frames * samples_per_frame,
-                sample_rate,
-            )
-            if not file.video:
-                found = round(clip["num_samples"] / samples_per_frame)
+        clip = _read(file, wanted)
+        found = clip["num_frames"]
+        if not file.video:
+            found = round(clip["num_samples"] / wanted.samples_per_frame)
         if found < num_frames and not (pad and found):
             raise CorruptExample(
                 f"{path} is {file.duration():.2f} s long and has {found} of the"
@@ -127,15 +111,45 @@ def read_clip(
 
 @dataclasses.dataclass(frozen=True)
 class _Wanted:
-    """Which frames a clip has, as the arguments of `read_clip`."""
+    """What a clip has, as the arguments of `read_clip`."""
 
     start: float
     num_frames: int
-    frame_rate: int
     size: tuple[int, int] | int | None
+    frame_rate: int
+    sample_rate: int
+
+    def __post_init__(self):
+        if self.sample_rate % self.frame_rate or self.num_frames < 1 or self.start < 0:
+            raise ValueError(
+                f"num_frames={self.num_frames} must be 1 or more, start={self.start}"
+                f" not negative, sample_rate={self.sample_rate} a multiple of"
+                f" frame_rate={self.frame_rate}"
+            )
+
+    @property
+    def samples_per_frame(self) -> int:
+        return self.sample_rate // self.frame_rate
 
     def times(self) -> list[float]:
         return [self.start + n / self.frame_rate for n in range(self.num_frames)]
+
+
+def _read(file: MediaFile, wanted: _Wanted) -> Example:
+    """Returns a clip of what is there, filled up after it."""
+    clip: Example = {"video": None, "audio": None, "num_frames": 0, "num_samples": 0}
+    if file.video:
+        frames = _read_frames(file, wanted)
+        clip["video"] = _fill(frames, wanted.num_frames)
+        clip["num_frames"] = len(frames)
+    if file.audio:
+        clip["audio"], clip["num_samples"] = decoding.to_samples(
+            file.decode(file.audio, wanted.start - decoding.MARGIN),
+            wanted.start,
+            wanted.num_frames * wanted.samples_per_frame,
+            wanted.sample_rate,
+        )
+    return clip
 
 
 def _read_frames(file: MediaFile, wanted: _Wanted) -> list[np.ndarray]:

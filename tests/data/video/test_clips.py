@@ -119,7 +119,9 @@ def test_other_rates(tmp_path):
     assert difference(clip["audio"], 0.2, rate=16_000) < 0.05
     expected = [5, 7, 10, 12, 15, 17, 20, 22, 25, 27]
     assert small_media.numbers(clip["video"]) == expected
-    with pytest.raises(ValueError, match="sample_rate=16000 a multiple"):
+    with pytest.raises(
+        ValueError, match="sample_rate=16000 a multiple of frame_rate=11"
+    ):
         clips.read_clip(path, 0.2, 10, frame_rate=11, sample_rate=16_000)
 
 
