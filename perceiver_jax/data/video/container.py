@@ -50,7 +50,7 @@ class MediaFile:
         if stream.duration is not None:
             return float(stream.duration * stream.time_base)
         end = 0.0
-        with av.open(str(self.path)) as whole:
+        with _open(self.path) as whole:
             for packet in whole.demux(whole.streams[stream.index]):
                 if packet.pts is not None:
                     last = packet.pts + (packet.duration or 0)
@@ -85,7 +85,7 @@ class MediaFile:
     def _decode_all(self, stream: Any) -> Iterator[Any]:
         # Opened anew: a seek to 0 would pass over the coded sound before it, which the
         # first samples need.
-        with av.open(str(self.path)) as whole:
+        with _open(self.path) as whole:
             yield from whole.decode(whole.streams[stream.index])
 
     def _timed(self, frames: Iterator[Any]) -> Iterator[tuple[float, Any]]:
@@ -115,9 +115,9 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[MediaFile]:
     path = pathlib.Path(path)
     path.stat()  # A missing file is an OSError, not a damaged one.
     try:
-        with av.open(str(path)) as container:
+        with _open(path) as container:
             video = next(filter(_is_video, container.streams.video), None)
-            audio = next(iter(container.streams.audio), None)
+            audio = next(filter(_is_decoded, container.streams.audio), None)
             first = video or audio
             if first is None:
                 raise CorruptExample(f"{path} holds neither video nor sound.")
@@ -129,5 +129,15 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[MediaFile]:
         ) from error
 
 
+def _open(path: pathlib.Path) -> Any:
+    # Titles and the like, which nobody reads here, may be in any encoding.
+    return av.open(str(path), metadata_errors="replace")
+
+
 def _is_video(stream: Any) -> bool:
-    return not stream.disposition & av.stream.Disposition.attached_pic
+    cover = stream.disposition & av.stream.Disposition.attached_pic
+    return not cover and _is_decoded(stream)
+
+
+def _is_decoded(stream: Any) -> bool:
+    return stream.codec_context is not None  # else of a format that FFmpeg lacks

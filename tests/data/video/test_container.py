@@ -73,3 +73,12 @@ def test_a_file_of_neither_is_named(tmp_path):
     with pytest.raises(CorruptExample, match=r"x\.srt holds neither video nor sound"):
         with container.open_file(path):
             pass
+
+
+def test_a_title_may_be_in_any_encoding(tmp_path):
+    path = small_media.write(tmp_path / "x.mp4", TIMES)
+    data = path.read_bytes()
+    assert data.count(b"VideoHandler") == 1
+    path.write_bytes(data.replace(b"VideoHandler", b"Vid\xe9oHandler"))
+    with container.open_file(path) as file:
+        assert len(list(file.decode(file.video, 0.0))) == 40
