@@ -75,6 +75,18 @@ def test_frequencies_do_not_depend_on_the_size_of_the_input():
 def test_resolution_of_the_wrong_dimension_is_refused():
     with pytest.raises(ValueError, match=r"\(8, 8, 8\) .* 2 dimensions"):
         position.fourier_features(position.coordinates((4, 4)), 2, (8, 8, 8))
+    with pytest.raises(ValueError, match=r"\(8, 8, 8\) .* 2 dimensions"):
+        position.fourier_features_at(jnp.zeros(3, int), (4, 4), 2, (8, 8, 8))
+
+
+@pytest.mark.parametrize("shape", [(3072,), (6, 10), (4, 3, 5)])
+def test_features_at_cells_are_rows_of_the_grids(shape):
+    bands, resolution = 5, tuple(3 * length for length in shape)
+    rng = np.random.default_rng(0)
+    indices = rng.integers(0, np.prod(shape), (2, 7)).astype(np.int32)
+    grid = np.asarray(position.grid_fourier_features(shape, bands, resolution))
+    at = jax.jit(lambda x: position.fourier_features_at(x, shape, bands, resolution))
+    np.testing.assert_array_equal(at(indices), grid[indices])
 
 
 def test_learned_arrays_start_from_a_truncated_normal():
@@ -142,3 +154,9 @@ def test_resampled_ramps_stay_ramps_away_from_the_edges(shape):
 def test_table_of_another_number_of_dimensions_is_refused():
     with pytest.raises(ValueError, match=r"\(3, 4\) can't be resampled to \(3, 4, 5\)"):
         look_up((3, 4), (3, 4, 5), np.zeros((12, 5), np.float32))
+
+
+def test_cells_may_end_one_step_before_1():
+    np.testing.assert_allclose(
+        position.coordinates([4], reaches_end=False)[:, 0], [-1, -0.5, 0, 0.5]
+    )
