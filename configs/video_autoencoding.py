@@ -42,7 +42,7 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     config.optimizer.learning_rate = 1e-3
 
     config.data = data = config_dict.ConfigDict()
-    data.source = "kinetics"  # or "folder", "rendered", "synthetic": README
+    data.source = "kinetics"  # or "folder", "rendered": README
     data.dir = ""
     data.train = "train"  # lists of data.dir: NAME.csv
     data.held_out = "validate"
@@ -50,13 +50,14 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     data.num_classes = 700
     data.label_hidden = 0.5  # how often in training; in evaluation always
     data.points = config_dict.ConfigDict()  # decoded of a clip in training; 0: all
-    data.points.audio = 512
-    data.points.video = 512
+    data.points.audio = 512  # patches of sound
+    data.points.video = 512  # pixels
     data.loss_weights = config_dict.ConfigDict()
     data.loss_weights.audio = 1.0  # of the mean absolute error
     data.loss_weights.video = 0.03
     data.loss_weights.label = 1e-4  # of the cross-entropy
     data.rendered_clips = 0
+    data.pad = False  # take files shorter than a clip, what is missing not attended to
     data.max_corrupt = 100  # clips that training may skip before it stops
     data.num_workers = 0  # processes that read; 0: threads only
 
@@ -68,8 +69,7 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     model.video_patch = (1, 4, 4)
     model.audio_bands = 192  # released; the paper says 64 everywhere
     model.video_bands = 32
-    model.audio_max_resolution = 30_720  # samples, not patches: as released
-    model.video_max_resolution = (16, 56, 56)
+    model.video_max_resolution = (56, 56)  # of a frame; a cell is a patch, as released
     model.label_query_channels = 1024
     model.decoder_channels = 512  # of what each modality's own output is made of
     model.num_latents = 784
@@ -126,8 +126,7 @@ def _shapes(config):
     config.model.samples_per_frame = 64
     config.model.audio_bands = 16
     config.model.video_bands = 8
-    config.model.audio_max_resolution = 512
-    config.model.video_max_resolution = (8, 24, 24)
+    config.model.video_max_resolution = (24, 24)
     config.model.label_query_channels = 64
     config.model.decoder_channels = 64
     config.model.num_latents = 64

@@ -24,8 +24,7 @@ RANGES = {
     "model.video_patch": Each(COUNT, 3, (1, 4, 4)),
     "model.audio_bands": COUNT,
     "model.video_bands": COUNT,
-    "model.audio_max_resolution": COUNT,
-    "model.video_max_resolution": Each(COUNT, 3, (16, 56, 56)),
+    "model.video_max_resolution": PIXELS,
     "model.label_query_channels": COUNT,
     "model.decoder_channels": COUNT,
 }

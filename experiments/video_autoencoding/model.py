@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import config_dict
 
 from experiments.model_parts import make_decoder, make_perceiver
-from experiments.video_autoencoding.outputs import Measure
+from experiments.video_autoencoding.outputs import Measure, points_name, to_floats
 from perceiver_jax.engine.task import Batch, Model
 from perceiver_jax.model import attention
 from perceiver_jax.model.adapters.modalities import (
@@ -25,26 +25,22 @@ def make_model(config: config_dict.ConfigDict) -> Model:
     """Builds the model of a config of configs/video_autoencoding.py.
 
     Raises:
-      ValueError: sizes that patches don't divide, or more points than there are.
+      ValueError: sizes that patches don't divide.
     """
     data, model = config.data, config.model
     inputs = input_modalities(model, data.num_classes)
     outputs = output_modalities(inputs)
     example = {
-        modality.name: jax.ShapeDtypeStruct(
-            (*modality.shape, modality.channels), np.float32
-        )
-        for modality in inputs
+        "audio": jax.ShapeDtypeStruct(inputs[0].shape + (1,), np.float32),
+        "video": jax.ShapeDtypeStruct(inputs[1].shape + (3,), np.uint8),
+        LABEL: jax.ShapeDtypeStruct((data.num_classes,), np.float32),
+        "audio_known": jax.ShapeDtypeStruct((), np.int32),
+        "video_known": jax.ShapeDtypeStruct((), np.int32),
+        f"{LABEL}_hidden": jax.ShapeDtypeStruct((), bool),
     }
-    for modality in outputs:
-        if count := data.points.get(modality.name, 0):
-            _check_points(modality, count)
-            example[points_name(modality.name)] = jax.ShapeDtypeStruct(
-                (count,), np.int32
-            )
-    for name in ("video", "audio"):
-        example[f"{name}_known"] = jax.ShapeDtypeStruct((), bool)
-    example[f"{LABEL}_hidden"] = jax.ShapeDtypeStruct((), bool)
+    for name, count in data.points.items():
+        if count:
+            example[points_name(name)] = jax.ShapeDtypeStruct((count,), np.int32)
     return Model(
         forward=Forward(model, inputs, outputs),
         example=example,
@@ -64,7 +60,7 @@ def input_modalities(
             channels=1,
             patch=(model.audio_patch,),
             num_bands=model.audio_bands,
-            max_resolution=(model.audio_max_resolution,),
+            max_resolution=(samples,),  # not patches: as released
         ),
         Modality(
             name="video",
@@ -72,7 +68,7 @@ def input_modalities(
             channels=3,
             patch=tuple(model.video_patch),
             num_bands=model.video_bands,
-            max_resolution=tuple(model.video_max_resolution),
+            max_resolution=(model.num_frames, *model.video_max_resolution),
         ),
         Modality(LABEL, shape=(), channels=num_classes),
     )
@@ -84,19 +80,6 @@ def output_modalities(inputs: Sequence[Modality]) -> tuple[Modality, ...]:
         dataclasses.replace(m, patch=(1, 1, 1)) if m.name == "video" else m
         for m in inputs
     )
-
-
-def points_name(modality: str) -> str:
-    """Returns under which name a batch has the elements to decode, if not all."""
-    return f"{modality}_points"
-
-
-def _check_points(modality: Modality, count: int) -> None:
-    if not 0 < count <= modality.num_elements:
-        raise ValueError(
-            f"data.points.{modality.name}={count} must be from 1 to "
-            f"{modality.num_elements}, the elements of a clip; 0 asks for all."
-        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,14 +101,18 @@ class Forward:
 
         Of a modality with `NAME_points` [B or 1, n] in the batch these are decoded, of
         others all, in chunks. Where `NAME_hidden` [B] is true, a learned embedding
-        takes the place of what is there; where `NAME_known` [B] is false, nothing.
+        takes the place of what is there; `NAME_known` [B] says how much there is, see
+        Modality.known.
 
         Returns:
           By modality, [B, n, channels of an element] float32.
         """
         model = self.model
+        arrays = {m.name: to_floats(batch[m.name]) for m in self.inputs}
+        # Pixels come as bytes, which no policy of precision casts.
+        arrays["video"] = arrays["video"].astype(arrays["audio"].dtype)
         inputs = ModalityInputs(self.inputs, hides=True)(
-            batch, _flags(batch, "hidden"), _flags(batch, "known")
+            arrays, _flags(batch, "hidden"), _flags(batch, "known")
         )
         decoder = make_decoder(model, model.decoder_channels)
         network = make_perceiver(model, decoder)
