@@ -108,7 +108,7 @@ def train_loader(config: config_dict.ConfigDict, train: Source) -> loader.TrainL
                 "of a clip; 0 decodes all."
             )
     asked = {name: (n, shapes[name]) for name, n in data.points.items() if n}
-    draw = Draw(_to_arrays(config), data.label_hidden, asked)
+    draw = Draw(make_to_arrays(config), data.label_hidden, asked)
     if isinstance(train, ClipFiles):
         read = ReadRandom(clip_reader(config), draw)
         draw = ReplaceCorrupt(train, read, data.max_corrupt)
@@ -127,7 +127,7 @@ def eval_loader(config: config_dict.ConfigDict, test: Source) -> loader.EvalLoad
     reader = clip_reader(config) if isinstance(test, ClipFiles) else None
     return loader.EvalLoader(
         test,
-        Whole(_to_arrays(config), reader),
+        Whole(make_to_arrays(config), reader),
         config.eval_batch_size,
         **sharding.this_process(),
     )
@@ -154,7 +154,8 @@ def clip_reader(config: config_dict.ConfigDict) -> ClipReader:
     )
 
 
-def _to_arrays(config: config_dict.ConfigDict) -> "ToArrays":
+def make_to_arrays(config: config_dict.ConfigDict) -> "ToArrays":
+    """Returns what makes arrays of clips."""
     model = config.model
     return ToArrays(
         (model.num_frames, *model.image_size, 3),

@@ -44,10 +44,12 @@ HUGGINGFACE: list[Rule] = [
 for _ours, (_theirs, _output) in _NAMES.items():
     DEEPMIND += [
         Rule(
-            f"modality_inputs/{_ours}_embedding", f"{_INPUTS}/{_theirs}_padding/pos_embs"
+            f"modality_inputs/{_ours}_embedding",
+            f"{_INPUTS}/{_theirs}_padding/pos_embs",
         ),
         Rule(
-            f"modality_inputs/{_ours}_hidden", f"{_INPUTS}/{_theirs}_mask_token/pos_embs"
+            f"modality_inputs/{_ours}_hidden",
+            f"{_INPUTS}/{_theirs}_mask_token/pos_embs",
         ),
         Rule(
             f"modality_queries/{_ours}_embedding",
@@ -60,11 +62,10 @@ for _ours, (_theirs, _output) in _NAMES.items():
             f"modality_inputs/{_ours}_embedding",
             f"{huggingface.INPUTS}.padding.{_theirs}",
         ),
+        Rule(f"modality_inputs/{_ours}_hidden", f"{huggingface.INPUTS}.mask.{_theirs}"),
         Rule(
-            f"modality_inputs/{_ours}_hidden", f"{huggingface.INPUTS}.mask.{_theirs}"
-        ),
-        Rule(
-            f"modality_queries/{_ours}_embedding", f"perceiver.decoder.padding.{_theirs}"
+            f"modality_queries/{_ours}_embedding",
+            f"perceiver.decoder.padding.{_theirs}",
         ),
         *huggingface.linear(
             f"{_ours}_output",

@@ -2,23 +2,16 @@
 
 from ml_collections import config_dict
 
-from experiments.video_autoencoding import pictures
 from experiments.video_autoencoding.data import eval_loader, load_splits, train_loader
-from experiments.video_autoencoding.model import (
-    LABEL,
-    input_modalities,
-    make_model,
-    output_modalities,
-)
+from experiments.video_autoencoding.model import LABEL, make_model
+from experiments.video_autoencoding.pictures import make_show
 from perceiver_jax.engine.task import Evaluation, Identity, Task
 
 
 def make_task(config: config_dict.ConfigDict) -> Task:
     """Builds the task from a config of configs/video_autoencoding.py."""
     splits = load_splits(config)
-    modalities = output_modalities(
-        input_modalities(config.model, config.data.num_classes)
-    )
+    show = make_show(config, splits.class_names)
     return Task(
         name="video_autoencoding",
         model=make_model(config),
@@ -26,7 +19,8 @@ def make_task(config: config_dict.ConfigDict) -> Task:
         evaluations={
             "test": Evaluation(
                 batches=eval_loader(config, splits.test).batches,
-                pictures=pictures.Draw(modalities, sample_rate(config)),
+                pictures=show.pictures,
+                sounds=show.sounds,
             )
         },
         score=lambda numbers: -numbers["test/loss"],
@@ -37,8 +31,3 @@ def make_task(config: config_dict.ConfigDict) -> Task:
             "psnr": "peak 1; of each clip, then the mean over clips",
         },
     )
-
-
-def sample_rate(config: config_dict.ConfigDict) -> int:
-    """Returns samples of sound a second."""
-    return round(config.data.frames_per_second * config.model.samples_per_frame)
