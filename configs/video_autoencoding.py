@@ -4,13 +4,15 @@ r"""Video, sound and a label through one latent array (Perceiver IO, section 4.3
     python -m experiments.train --config=configs/video_autoencoding.py:kinetics \
         --workdir=DIR --config.data.dir=KINETICS
 
-| variant | what | parameters | PSNR of sound, video, top-1 in the paper |
+| variant | what | parameters | in the paper |
 | --- | --- | --- | --- |
-| kinetics | 784 latents, compression 88x, the released model | 19,858,855 | 26.97, 24.37, 10.2 |
+| kinetics | 784 latents (88x), the released model | 19,858,855 | 26.97, 24.37, 10.2 |
 | kinetics_176 | 392 latents | 19,658,151 | 25.33, 24.27, 8.6 |
 | kinetics_352 | 196 latents | 19,557,799 | 14.15, 23.21, 11.5 |
-| kinetics_classes | 784 latents, all weight on the label | 19,858,855 | video 20.7, top-1 45 |
+| kinetics_classes | 784 latents, more weight on the label | 19,858,855 | -, 20.7, 45 |
 | shapes | rendered clips, for 2 CPU cores | | |
+
+The paper's numbers are PSNR of sound and of video, in decibels, and top-1 in percent.
 
 The paper trains on Kinetics-700-2020 and tells neither optimizer, nor duration, nor
 hardware; nothing of that size was trained here. Clips have 16 frames at 25 a second and

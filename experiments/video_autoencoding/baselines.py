@@ -9,8 +9,7 @@ PCA         the linear autoencoder with as many coded values as the model's late
             have, fitted to --fitted clips of those that are trained on
 """
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +28,12 @@ _FITTED = flags.DEFINE_integer("fitted", 6000, "Clips to fit PCA to.", lower_bou
 
 
 class Rows(NamedTuple):
-    """Clips as rows of numbers: video [clips, T, H, W, 3] from 0 to 1, audio [.., S]."""
+    """Clips as rows of numbers.
+
+    Attributes:
+      video: [clips, T, H, W, 3] from 0 to 1.
+      audio: [clips, samples] from -1 to 1.
+    """
 
     video: np.ndarray
     audio: np.ndarray
@@ -44,7 +48,7 @@ class Rows(NamedTuple):
         return Rows(video.reshape(self.video.shape), audio)
 
 
-def to_rows(batches: Iterator[Batch], count: int | None = None) -> Rows:
+def to_rows(batches: Iterable[Batch], count: int | None = None) -> Rows:
     """Returns the clips of batches, or the first ones, that have video and sound."""
     videos, sounds = [], []
     for batch in batches:
@@ -55,7 +59,8 @@ def to_rows(batches: Iterator[Batch], count: int | None = None) -> Rows:
         sounds += list(batch["audio"][whole, :, 0])
         if count is not None and len(videos) >= count:
             break
-    return Rows(np.float32(videos[:count]) / 255, np.float32(sounds[:count]))
+    video = np.stack(videos[:count]).astype(np.float32) / 255
+    return Rows(video, np.stack(sounds[:count]).astype(np.float32))
 
 
 def mean_frame(clips: Rows) -> Rows:
@@ -81,7 +86,7 @@ def quality(decoded: Rows, clips: Rows) -> dict[str, float]:
 
 def rows_of(task: Task, config: config_dict.ConfigDict, fitted: int) -> dict[str, dict]:
     """Returns what the two come to on a task's held-out clips."""
-    test = to_rows(iter(task.evaluations["test"].batches()))
+    test = to_rows(task.evaluations["test"].batches())
     train = to_rows(task.train.batches(0, 1), fitted)
     values = config.model.num_latents * config.model.latent_channels
     if values > min(fitted, train.flat().shape[1]):

@@ -8,7 +8,7 @@ and to train on "video_points", "audio_points": which pixels and patches to deco
 import dataclasses
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -109,12 +109,13 @@ def train_loader(config: config_dict.ConfigDict, train: Source) -> loader.TrainL
             )
     asked = {name: (n, shapes[name]) for name, n in data.points.items() if n}
     draw = Draw(make_to_arrays(config), data.label_hidden, asked)
+    preprocess: Callable[[Example, np.random.Generator], Example] = draw
     if isinstance(train, ClipFiles):
         read = ReadRandom(clip_reader(config), draw)
-        draw = ReplaceCorrupt(train, read, data.max_corrupt)
+        preprocess = ReplaceCorrupt(train, read, data.max_corrupt)
     return loader.TrainLoader(
         train,
-        draw,
+        preprocess,
         config.batch_size,
         config.seed,
         num_workers=data.num_workers,

@@ -19,8 +19,9 @@ def points_name(modality: str) -> str:
     return f"{modality}_points"
 
 
-def to_floats(x: jax.Array) -> jax.Array:
+def to_floats(x: jax.typing.ArrayLike) -> jax.Array:
     """Returns pixels from 0 to 1 where they are uint8; other arrays as they are."""
+    x = jnp.asarray(x)
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x
 
 
@@ -69,11 +70,11 @@ class Measure:
 
 def targets(modality: Modality, batch: Batch) -> jax.Array:
     """Returns the elements [B, n, channels] that were asked for, as float32."""
-    elements = modality.cut(to_floats(jnp.asarray(batch[modality.name])))
+    elements = modality.cut(to_floats(batch[modality.name]))
     return _asked(modality, elements.astype(jnp.float32), batch)
 
 
-def psnr(square: jax.Array) -> jax.Array:
+def psnr(square: jax.typing.ArrayLike) -> jax.Array:
     """Peak signal-to-noise ratio in decibels, from mean square errors."""
     return 10 * jnp.log10(PEAK**2 / jnp.maximum(square, 1e-10))
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import config_dict
 from scipy import signal
@@ -43,7 +44,7 @@ def to_clip(
 ) -> Clip:
     """Returns the clip that elements [M, channels] of each modality make."""
     arrays = {
-        m.name: np.asarray(m.join(np.asarray(decoded[m.name], np.float32)[None]))[0]
+        m.name: np.asarray(m.join(jnp.asarray(decoded[m.name], jnp.float32)[None]))[0]
         for m in modalities
         if m.grid
     }

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+import jax.numpy as jnp
 import numpy as np
 import scipy.special
 from ml_collections import config_dict
@@ -61,16 +62,12 @@ class Predictor(predicting.Predictor):
     def predict(self, apply: Apply, item: Item, folder: Folder | None) -> Record:
         """See the base class; a modality that the file lacks is made up."""
         if folder is None:
-            raise ValueError(
-                "Videos are written to files: say where with --output=DIR."
-            )
+            raise ValueError("Clips are written to files: say where with --output=DIR.")
         found = [self._decode(apply, clip) for clip in self._clips(item.data)]
         record: Record = {"input": item.name, "start": self.start, "clips": len(found)}
         for name in ("video", "audio"):
-            known = [x.errors[name] for x in found if name in x.errors]
-            record[f"{name}_psnr"] = (
-                float(np.mean(psnr(np.array(known)))) if known else None
-            )
+            known = [float(psnr(x.errors[name])) for x in found if name in x.errors]
+            record[f"{name}_psnr"] = float(np.mean(known)) if known else None
         record["top"] = self._top(np.mean([x.logits for x in found], axis=0))
         names = {
             "clip": f"{item.stem}_clip.mp4",
@@ -91,7 +88,7 @@ class Predictor(predicting.Predictor):
         maps = attention.by_modality(
             self.config, look(attention.without_outputs(batch))
         )
-        np.savez(arrays, **maps)
+        np.savez(arrays, allow_pickle=False, **maps)
         figure = attention.draw(batch["video"][0], batch["audio"][0], maps)
         drawing.save(figure, picture)
         return [str(arrays), str(picture)]
@@ -121,7 +118,8 @@ class Predictor(predicting.Predictor):
         duration = clips.probe(path).duration
         if self.start >= duration:
             raise ValueError(
-                f"{path} is {duration:.2f} s long, which is before --start={self.start:g}."
+                f"{path} is {duration:.2f} s long: it ends before --start="
+                f"{self.start:g}."
             )
         # Seconds are rounded in files, by up to a millisecond.
         whole = max(1, int((duration - self.start + 1e-3) / length))
@@ -151,8 +149,8 @@ class Predictor(predicting.Predictor):
             ("audio", given.audio, decoded.audio),
         ):
             if count := int(batch[f"{name}_known"][0]):
-                error = np.asarray(to_floats(here[:count])) - to_floats(there[:count])
-                errors[name] = float(np.square(error).mean())
+                error = to_floats(here[:count]) - to_floats(there[:count])
+                errors[name] = float(jnp.square(error).mean())
         return _Decoded(given, decoded, outputs[LABEL][0], errors)
 
     def _top(self, logits: np.ndarray) -> list[dict[str, object]]:

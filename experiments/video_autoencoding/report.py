@@ -25,9 +25,9 @@ CURVES = (
     ("Label right (%)", "label_top1", 100),
 )
 CURVES_CAPTION = (
-    "Training numbers are means since the last one, of the pixels and samples that were "
-    "drawn, with labels hidden in some; the others are of all of every held-out clip, "
-    "with labels hidden."
+    "Training numbers are means since the last one, of the pixels and samples that "
+    "were drawn, with labels hidden in some; the others are of all of every held-out "
+    "clip, with labels hidden."
 )
 CLIPS_CAPTION = "Each clip, and below it what was decoded of its latents."
 ATTENTION_CAPTION = (

@@ -1,7 +1,7 @@
 """Evaluation: every example once, the same numbers for any batch or device count."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import haiku as hk
@@ -108,6 +108,7 @@ class Evaluator:
         """Shows the first examples of each set."""
         shown = Samples({}, {}, {})
         for name, evaluation in self._task.evaluations.items():
+            makers: tuple[Callable[..., Mapping[str, Any]] | None, ...]
             makers = (evaluation.pictures, evaluation.texts, evaluation.sounds)
             if not any(makers):
                 continue
@@ -116,8 +117,8 @@ class Evaluator:
             outputs, batch = _valid_rows((outputs, batch), batch["mask"])
             for make, found in zip(makers, shown):
                 if make is not None:
-                    made = make(outputs, batch)
-                    found |= {f"{name}/{key}": value for key, value in made.items()}
+                    for key, value in make(outputs, batch).items():
+                        found[f"{name}/{key}"] = value
         return shown
 
     def _run(

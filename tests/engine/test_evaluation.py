@@ -11,7 +11,7 @@ import regression
 from perceiver_jax.data import loader, sources
 from perceiver_jax.engine import evaluation, sharding
 from perceiver_jax.engine.forward import make_forward
-from perceiver_jax.engine.task import Evaluation
+from perceiver_jax.engine.task import Evaluation, Sound
 
 ROWS = {**regression.batch(0, size=29), "label": np.arange(29)}
 del ROWS["mask"]

@@ -1,6 +1,7 @@
 """What a run writes of itself, and what is dropped when it goes on."""
 
 import io
+import wave
 
 import numpy as np
 import PIL.Image
@@ -8,6 +9,7 @@ import programs
 import pytest
 
 from perceiver_jax.engine import writer
+from perceiver_jax.engine.task import Sound
 from perceiver_jax.engine.writer import METRICS, Writer, read_metrics
 
 ROWS = [
