@@ -135,22 +135,13 @@ def eval_loader(config: config_dict.ConfigDict, test: Source) -> loader.EvalLoad
 
 
 def clip_reader(config: config_dict.ConfigDict) -> ClipReader:
-    """Returns what reads clips of the model's size out of files.
-
-    Raises:
-      ValueError: the rate of frames is no whole number.
-    """
-    rate = config.data.frames_per_second
-    if rate != int(rate):
-        raise ValueError(
-            f"data.frames_per_second={rate:g} must be a whole number for files."
-        )
-    model = config.model
+    """Returns what reads clips of the model's size out of files."""
+    model, rate = config.model, config.data.frames_per_second
     return ClipReader(
         model.num_frames,
         tuple(model.image_size),
-        int(rate),
-        int(rate) * model.samples_per_frame,
+        rate,
+        rate * model.samples_per_frame,
         config.data.pad,
     )
 

@@ -1,12 +1,12 @@
 """What the fields of a config of video autoencoding may be."""
 
-from experiments.checks import COUNT, PIXELS, SHARE, SIZE, Each, Number, OneOf
+from experiments.checks import COUNT, PIXELS, SHARE, SIZE, Each, OneOf
 
 SOURCES = ("kinetics", "folder", "rendered")
 
 RANGES = {
     "data.source": OneOf(SOURCES),
-    "data.frames_per_second": Number(0, open_low=True),
+    "data.frames_per_second": COUNT,
     "data.num_classes": COUNT,
     "data.label_hidden": SHARE,
     "data.points.audio": SIZE,

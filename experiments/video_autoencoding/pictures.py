@@ -146,5 +146,5 @@ class Show:
 def make_show(config: config_dict.ConfigDict, class_names: Sequence[str]) -> Show:
     """Returns what makes pictures and sounds of clips."""
     modalities = input_modalities(config.model, config.data.num_classes)
-    rate = round(config.data.frames_per_second * config.model.samples_per_frame)
+    rate = config.data.frames_per_second * config.model.samples_per_frame
     return Show(output_modalities(modalities), class_names, rate)

@@ -42,7 +42,7 @@ def test_a_video_comes_back_with_sound_a_picture_and_attention(
         info = clips.probe(record[kind])
         assert info.has_audio and info.has_video
         assert len(list(files.read_frames(tmp_path / f"0_{kind}.mp4"))) == 8
-    # What was given is as the model saw it: near to the file itself, but for two codecs.
+    # What was given is as the model saw it: the file itself, but for a codec.
     seen = clips.read_clip(record["clip"], 0, 8, sample_rate=small_clips.RATE)
     given = clips.read_clip(
         clip_files / "clips" / "0.mp4", 0, 8, (16, 16), sample_rate=small_clips.RATE
