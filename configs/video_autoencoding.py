@@ -72,6 +72,7 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     model.audio_bands = 192  # released; the paper says 64 everywhere
     model.video_bands = 32
     model.video_max_resolution = (56, 56)  # of a frame; a cell is a patch, as released
+    model.code_channels = 0  # values of each latent for the decoder; 0: all, released
     model.label_query_channels = 1024
     model.decoder_channels = 512  # of what each modality's own output is made of
     model.num_latents = 784

@@ -17,6 +17,7 @@ from absl import flags
 from ml_collections import config_dict
 
 from experiments import restore
+from experiments.video_autoencoding.model import coded_values
 from experiments.video_autoencoding.outputs import psnr
 from perceiver_jax import extras
 from perceiver_jax.engine import evaluation
@@ -88,7 +89,7 @@ def rows_of(task: Task, config: config_dict.ConfigDict, fitted: int) -> dict[str
     """Returns what the two come to on a task's held-out clips."""
     test = to_rows(task.evaluations["test"].batches())
     train = to_rows(task.train.batches(0, 1), fitted)
-    values = config.model.num_latents * config.model.latent_channels
+    values = coded_values(config.model)
     if values > min(fitted, train.flat().shape[1]):
         raise ValueError(
             f"PCA of {values} values, as the latents have, needs more than "

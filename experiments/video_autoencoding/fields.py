@@ -25,6 +25,7 @@ RANGES = {
     "model.audio_bands": COUNT,
     "model.video_bands": COUNT,
     "model.video_max_resolution": PIXELS,
+    "model.code_channels": SIZE,
     "model.label_query_channels": COUNT,
     "model.decoder_channels": COUNT,
 }

@@ -17,6 +17,7 @@ from perceiver_jax.model.adapters.modalities import (
     ModalityInputs,
     ModalityQueries,
 )
+from perceiver_jax.model.bottleneck import Bottleneck
 
 LABEL = "label"  # the modality that is hidden, and told as a class
 
@@ -117,6 +118,9 @@ class Forward:
         decoder = make_decoder(model, model.decoder_channels)
         network = make_perceiver(model, decoder)
         latents = network.encode(inputs.array, inputs.mask, is_training)
+        if model.code_channels:
+            code = Bottleneck(model.code_channels, model.latent_init_scale)
+            latents = code(latents)
         queries = ModalityQueries(self.outputs, model.label_query_channels)
         found = {}
         for modality in self.outputs:
@@ -143,3 +147,8 @@ def _flags(batch: Batch, word: str) -> dict[str, jax.Array]:
         for name, x in batch.items()
         if name.endswith(f"_{word}")
     }
+
+
+def coded_values(model: config_dict.ConfigDict) -> int:
+    """Returns how many numbers the decoder gets of a clip."""
+    return model.num_latents * (model.code_channels or model.latent_channels)

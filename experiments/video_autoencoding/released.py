@@ -135,7 +135,12 @@ MODELS = (
         huggingface=HuggingFace(
             "PerceiverForMultimodalAutoencoding",
             HUGGINGFACE,
-            fixed={"audio_bands": 192, "video_bands": 32, "video_patch": (1, 4, 4)},
+            fixed={
+                "audio_bands": 192,
+                "video_bands": 32,
+                "video_patch": (1, 4, 4),
+                "code_channels": 0,
+            },
             numbers={"decoder_query_residual": False},
             sizes=(
                 Field("model.num_frames", "num_frames"),
