@@ -185,18 +185,20 @@ def _nearest(file: MediaFile, times: Sequence[float]) -> Iterator[Any]:
 
 
 def _to_pixels(frame: Any, size: tuple[int, int] | int | None) -> np.ndarray:
-    """Returns a frame [H, W, 3]; FFmpeg resizes and converts colours in one go."""
-    if size is None:
-        return frame.to_ndarray(format="rgb24")
-    least = (size, size) if isinstance(size, int) else size
-    scale = max(least[0] / frame.height, least[1] / frame.width)
-    height = max(least[0], round(scale * frame.height))
-    width = max(least[1], round(scale * frame.width))
+    """Returns a frame [H, W, 3] as players show it: phones film sideways."""
+    turns = round(frame.rotation / 90) % 4  # counterclockwise
+    shape = (frame.height, frame.width)
+    least = (size or 1, size or 1) if not isinstance(size, tuple) else size
+    if turns % 2:
+        least = least[::-1]
+    scale = 1.0 if size is None else max(n / m for n, m in zip(least, shape))
+    height, width = (max(n, round(scale * m)) for n, m in zip(least, shape))
+    # FFmpeg resizes and converts colours in one go.
     resized = frame.reformat(width, height, "rgb24", interpolation="BICUBIC")
-    pixels = resized.to_ndarray()
-    if isinstance(size, int):
+    pixels = np.rot90(resized.to_ndarray(), turns)
+    if not isinstance(size, tuple):
         return pixels
-    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    top, left = ((n - m) // 2 for n, m in zip(pixels.shape, size))
     return pixels[top : top + size[0], left : left + size[1]]
 
 

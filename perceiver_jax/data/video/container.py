@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import math
 import os
 import pathlib
@@ -109,11 +110,10 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[MediaFile]:
     """Opens a file of video, of sound, or of both.
 
     Raises:
-      FileNotFoundError: it is not there.
+      OSError: it is not there, or can't be read, now or later.
       CorruptExample: it can't be decoded, now or later, or holds neither.
     """
     path = pathlib.Path(path)
-    path.stat()  # A missing file is an OSError, not a damaged one.
     try:
         with _open(path) as container:
             video = next(filter(_is_video, container.streams.video), None)
@@ -123,15 +123,22 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[MediaFile]:
                 raise CorruptExample(f"{path} holds neither video nor sound.")
             origin = float((first.start_time or 0) * first.time_base)
             yield MediaFile(path, container, video, audio, origin)
-    except av.FFmpegError as error:
+    except (av.FFmpegError, OSError) as error:
+        # Damage may also send FFmpeg to a place before the start of the file.
+        if not isinstance(error, av.FFmpegError) and error.errno != errno.EINVAL:
+            raise
         raise CorruptExample(
             f"{path} can't be decoded as video or sound: {error.strerror}"
         ) from error
 
 
-def _open(path: pathlib.Path) -> Any:
-    # Titles and the like, which nobody reads here, may be in any encoding.
-    return av.open(str(path), metadata_errors="replace")
+@contextlib.contextmanager
+def _open(path: pathlib.Path) -> Iterator[Any]:
+    # Read by Python, whose errors tell a file server that is away from a damaged file.
+    with path.open("rb", buffering=0) as file:
+        # Titles and the like, which nobody reads here, may be in any encoding.
+        with av.open(file, metadata_errors="replace") as container:
+            yield container
 
 
 def _is_video(stream: Any) -> bool:
