@@ -1,5 +1,6 @@
 """Clips of files: the right frames, with the sound of the same time."""
 
+import av
 import numpy as np
 import pytest
 import small_media
@@ -185,3 +186,35 @@ def test_damaged_files_are_named(tmp_path):
             clips.probe(path)
     with pytest.raises(FileNotFoundError, match=r"gone\.mp4"):
         clips.read_clip(tmp_path / "gone.mp4", 0, 1)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_frames_are_turned_as_players_show_them(tmp_path, turns):
+    pixels = np.zeros((32, 64, 3), np.uint8)
+    pixels[:16, :32] = 200  # a corner, by which it is told
+    path = tmp_path / "x.mp4"
+    with av.open(str(path), "w") as written:
+        stream = written.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv444p"
+        stream.set_display_rotation(90 * turns)
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        written.mux([*stream.encode(frame), *stream.encode()])
+    expected = np.rot90(pixels, turns)
+    for size in (None, expected.shape[:2]):
+        (found,) = clips.read_clip(path, 0, 1, size)["video"]
+        assert np.abs(found.astype(int) - expected).mean() < 4
+    shorter = clips.read_clip(path, 0, 1, 16)["video"]
+    assert shorter.shape == (1, *(n // 2 for n in expected.shape[:2]), 3)
+
+
+def test_a_stream_that_is_not_wanted_is_passed_over(tmp_path):
+    sound = small_media.tone(1.2, 48_000)
+    path = small_media.write(tmp_path / "x.mp4", REGULAR, sound, rate=48_000)
+    heard = clips.read_clip(path, 0.4, 16, streams=("audio",))
+    assert heard["video"] is None and heard["num_samples"] == 16 * 1920
+    assert difference(heard["audio"], 0.4) < 0.05
+    assert clips.probe(path, ("audio",)).duration == pytest.approx(1.2, abs=0.03)
+    assert clips.read_clip(path, 0.4, 16, streams=("video",))["audio"] is None
+    silent = small_media.write(tmp_path / "y.mp4", REGULAR)
+    with pytest.raises(CorruptExample, match=r"y\.mp4 holds no sound\."):
+        clips.read_clip(silent, 0, 16, streams=("audio",))

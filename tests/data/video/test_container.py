@@ -1,5 +1,9 @@
 """Open files: streams, their times, and decoding from any second on."""
 
+import errno
+import io
+import pathlib
+
 import av
 import numpy as np
 import pytest
@@ -70,7 +74,7 @@ def test_a_cover_picture_is_no_video(tmp_path):
 def test_a_file_of_neither_is_named(tmp_path):
     path = tmp_path / "x.srt"
     path.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
-    with pytest.raises(CorruptExample, match=r"x\.srt holds neither video nor sound"):
+    with pytest.raises(CorruptExample, match=r"x\.srt holds no video and no sound"):
         with container.open_file(path):
             pass
 
@@ -82,3 +86,19 @@ def test_a_title_may_be_in_any_encoding(tmp_path):
     path.write_bytes(data.replace(b"VideoHandler", b"Vid\xe9oHandler"))
     with container.open_file(path) as file:
         assert len(list(file.decode(file.video, 0.0))) == 40
+
+
+def test_a_file_server_that_is_away_damages_nothing(tmp_path, monkeypatch):
+    """Reading raises its own error, which training waits for."""
+    path = small_media.write(tmp_path / "x.mp4", TIMES)
+
+    class Away(io.FileIO):
+        def read(self, size=-1):
+            if self.tell():
+                raise OSError(errno.EIO, "the server is away")
+            return super().read(100)
+
+    monkeypatch.setattr(pathlib.Path, "open", lambda path, *_, **__: Away(path))
+    with pytest.raises(OSError, match="the server is away"):
+        with container.open_file(path) as file:
+            list(file.decode(file.video, 0.0))
