@@ -110,8 +110,6 @@ class Forward:
         """
         model = self.model
         arrays = {m.name: to_floats(batch[m.name]) for m in self.inputs}
-        # Pixels come as bytes, which no policy of precision casts.
-        arrays["video"] = arrays["video"].astype(arrays["audio"].dtype)
         inputs = ModalityInputs(self.inputs, hides=True)(
             arrays, _flags(batch, "hidden"), _flags(batch, "known")
         )

@@ -12,12 +12,13 @@ from ml_collections import config_dict
 from PIL import Image
 
 from experiments import drawing, predicting
+from experiments.clip_pictures import Clip, draw
 from experiments.predicting import Apply, Folder, Item, Record
 from experiments.video_autoencoding import attention
 from experiments.video_autoencoding.data import clip_reader, make_to_arrays
 from experiments.video_autoencoding.model import LABEL
 from experiments.video_autoencoding.outputs import psnr, to_floats
-from experiments.video_autoencoding.pictures import Clip, Show, draw, make_show, to_clip
+from experiments.video_autoencoding.pictures import Show, make_show, to_clip
 from perceiver_jax.data.audio import files as sound_files
 from perceiver_jax.data.sources import Example
 from perceiver_jax.data.video import clips

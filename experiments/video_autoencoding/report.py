@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from experiments import build, drawing, restore
+from experiments import build, clip_pictures, drawing, restore
 from experiments.reporting import Curve, Report, Section, curves_section
 from experiments.video_autoencoding import attention, pictures
 from experiments.video_autoencoding.model import LABEL
@@ -71,7 +71,9 @@ def clips_section(
 ) -> Section:
     """Writes clips beside each other as a picture, and each as a video with sound."""
     clips = show.clips(outputs, batch)
-    Image.fromarray(pictures.draw(clips, show.sample_rate)).save(folder / "clips.png")
+    Image.fromarray(clip_pictures.draw(clips, show.sample_rate)).save(
+        folder / "clips.png"
+    )
     frame_rate = Fraction(show.sample_rate * len(clips[0].video), len(clips[0].audio))
     links = []
     for number, clip in enumerate(clips):

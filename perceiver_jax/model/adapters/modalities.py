@@ -215,11 +215,15 @@ class ModalityInputs(hk.Module):
         if modality.grid:
             features.append(modality.positions())
         width = self.channels - modality.element_channels - modality.position_channels
-        features.append(position.learned_array(f"{modality.name}_embedding", 1, width))
+        embedding = position.learned_array(f"{modality.name}_embedding", 1, width)
+        features.append(embedding)
         batch, length, _ = features[0].shape
         return jnp.concatenate(
             [
-                jnp.broadcast_to(x.astype(array.dtype), (batch, length, x.shape[-1]))
+                # A policy of precision casts parameters, but no pixels in bytes.
+                jnp.broadcast_to(
+                    x.astype(embedding.dtype), (batch, length, x.shape[-1])
+                )
                 for x in features
             ],
             axis=-1,
