@@ -63,6 +63,27 @@ class Wave:
         ax.fill_between(np.linspace(0, 1, len(weights)), weights)
 
 
+@dataclasses.dataclass(frozen=True)
+class Spectrum:
+    """A spectrogram [windows, bins], whose elements lie window after window."""
+
+    spectrogram: np.ndarray
+    title: str = "spectrogram"
+    width: int = 1
+
+    def show(self, ax: Axes) -> None:
+        """See `Sense`."""
+        ax.imshow(self.spectrogram.T, cmap="magma", origin="lower", aspect="auto")
+
+    def look(self, ax: Axes, weights: np.ndarray) -> None:
+        """See `Sense`."""
+        # An element may be a part of a window, or several windows.
+        places = np.arange(self.spectrogram.size) * len(weights)
+        spread = weights[places // self.spectrogram.size]
+        spread = spread.reshape(self.spectrogram.shape)
+        ax.imshow(spread.T, cmap="magma", vmin=0, origin="lower", aspect="auto")
+
+
 def by_modality(
     modalities: Sequence[Modality], encoder: np.ndarray
 ) -> dict[str, np.ndarray]:

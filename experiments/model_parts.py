@@ -3,6 +3,7 @@
 All are made inside a Haiku function.
 """
 
+import jax
 from ml_collections import config_dict
 
 from perceiver_jax.model import (
@@ -84,6 +85,30 @@ def make_decoder(
         model.query_chunk,
         model.remat,
     )
+
+
+def classify(
+    model: config_dict.ConfigDict,
+    inputs: jax.Array,
+    num_classes: int,
+    query_channels: int,
+    input_mask: jax.Array | None = None,
+    is_training: bool = False,
+) -> jax.Array:
+    """Maps inputs [B, M, C], with input_mask [B, M], to logits [B, classes].
+
+    The head is that of 2021, a mean of the latents, where model.head is "mean"; that of
+    2022, one query of query_channels, where it is "query".
+    """
+    head: perceiver.Head
+    if model.head == "mean":
+        head, queries = perceiver.MeanPool(num_classes), None
+    else:
+        head = make_decoder(model, num_classes)
+        queries = perceiver.LearnedQueries(1, query_channels)()
+    network = make_perceiver(model, head)
+    logits = network(inputs, queries, input_mask, is_training=is_training)
+    return logits[:, 0]
 
 
 def make_self_attention(model: config_dict.ConfigDict) -> attention.SelfAttention:

@@ -9,10 +9,10 @@ from ml_collections import config_dict
 
 from experiments.imagenet.fields import check_stem
 from experiments.imagenet.outputs import Metrics
-from experiments.model_parts import make_decoder, make_perceiver
+from experiments.model_parts import classify
 from perceiver_jax.engine import sharding
 from perceiver_jax.engine.task import Batch, Model
-from perceiver_jax.model import perceiver, position
+from perceiver_jax.model import position
 from perceiver_jax.model.adapters import image as adapters
 
 PERMUTATION_SEED = 0  # of the one permutation that all permuted experiments share
@@ -56,14 +56,13 @@ class Forward:
         """Maps `images` [B, H, W, 3] to [B, classes]."""
         model = self.model
         inputs = make_inputs(model, self.bn_axis)(batch["images"], is_training)
-        head: perceiver.Head
-        if model.head == "mean":
-            head, queries = perceiver.MeanPool(self.num_classes), None
-        else:
-            head = make_decoder(model, self.num_classes)
-            queries = perceiver.LearnedQueries(1, model.latent_channels)()
-        network = make_perceiver(model, head)
-        return network(inputs, queries, is_training=is_training)[:, 0]
+        return classify(
+            model,
+            inputs,
+            self.num_classes,
+            model.latent_channels,
+            is_training=is_training,
+        )
 
 
 def make_inputs(

@@ -49,3 +49,36 @@ def compute(
       predictions: [n], of the same kind.
     """
     return {name: float(_METRICS[name](labels, predictions)) for name in names}
+
+
+def average_precisions(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Returns the average precision of each class, NaN where no example has it.
+
+    Examples that are scored alike share a threshold, so a tie neither helps nor harms.
+
+    Args:
+      labels: [n, classes], true where an example has a class.
+      predictions: [n, classes], the larger the likelier; what is not a number is the
+        least likely.
+
+    Returns:
+      [classes] float64. Their mean without NaN is the mAP.
+
+    Raises:
+      ValueError: the shapes differ. Scores passed as [classes, n] would give a number.
+    """
+    if labels.shape != predictions.shape:
+        raise ValueError(
+            f"labels {labels.shape} and predictions {predictions.shape} must both be "
+            "[examples, classes]."
+        )
+    lowest = np.finfo(np.float64).min
+    scores = np.nan_to_num(predictions.astype(np.float64), nan=lowest)
+    return np.array(
+        [
+            sklearn.metrics.average_precision_score(truth, score)
+            if truth.any()
+            else np.nan
+            for truth, score in zip(labels.T.astype(bool), scores.T)
+        ]
+    )

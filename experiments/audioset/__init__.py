@@ -1,0 +1,1 @@
+"""AudioSet: what is heard and seen in clips, from sound, spectrograms and video."""
