@@ -49,3 +49,33 @@ def test_a_constant_prediction_has_no_correlation_and_warns_of_nothing():
         zeros = np.zeros(3, int)
         found = scores.compute(TASKS["mrpc"].metrics, zeros, zeros)
         assert found == {"accuracy": 1.0, "f1": 0.0}
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_average_precisions_are_scikit_learns(ties):
+    rng = np.random.default_rng(2)
+    labels = rng.random((200, 6)) < [0.5, 0.3, 0.1, 0.05, 0.01, 0.9]
+    labels[:1] = True
+    predictions = rng.normal(size=(200, 6)) + labels
+    if ties:
+        predictions = predictions.round()
+    found = scores.average_precisions(labels, predictions)
+    assert found.mean() == pytest.approx(
+        sklearn.metrics.average_precision_score(labels, predictions, average="macro")
+    )
+    # All alike: as many are right as there are.
+    same = scores.average_precisions(labels, np.zeros((200, 6)))
+    np.testing.assert_allclose(same, labels.mean(0))
+
+
+def test_a_class_that_none_has_is_nan_and_what_is_no_number_comes_last():
+    labels = np.array([[1, 0], [0, 0], [1, 0]], bool)
+    predictions = np.array([[0.9, 0.1], [np.nan, 0.2], [0.1, 0.3]])
+    np.testing.assert_array_equal(
+        scores.average_precisions(labels, predictions), [1, np.nan]
+    )
+
+
+def test_transposed_scores_are_refused():
+    with pytest.raises(ValueError, match=r"\(3, 2\) and predictions \(2, 3\) must"):
+        scores.average_precisions(np.ones((3, 2)), np.ones((2, 3)))
