@@ -2,9 +2,14 @@
 
 import pathlib
 
+import jax
+import numpy as np
 import small_clips
 
 from configs import audioset
+from experiments import build
+from perceiver_jax.engine.evaluation import Variables
+from perceiver_jax.engine.forward import make_forward, parse_policy
 
 FIELDS = {
     "batch_size": 8,
@@ -64,6 +69,18 @@ def make_config(**changes):
 def file_config(folder: pathlib.Path, **changes):
     """A config on the files of `small_clips.dataset`."""
     return make_config(**{**FILES, "data.dir": str(folder), **changes})
+
+
+def random_variables(config):
+    """The forward pass, and variables of it that are not those of initialisation."""
+    model = build.make_model(config)
+    forward = make_forward(model.forward, parse_policy(config.precision))
+    batch = {n: np.zeros(x.shape, x.dtype) for n, x in model.batch(1).items()}
+    params, state = forward.init(jax.random.key(0), batch, False)
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys)]
+    return forward, Variables(jax.tree.unflatten(tree, noisy), state)
 
 
 def official(folder: pathlib.Path) -> pathlib.Path:

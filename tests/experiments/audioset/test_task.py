@@ -10,11 +10,10 @@ import scipy.special
 import sklearn.metrics
 import small_audioset
 import small_clips
-from small_audioset import file_config, make_config
+from small_audioset import file_config, make_config, random_variables
 
 from experiments import build
 from perceiver_jax.engine import evaluation, sharding
-from perceiver_jax.engine.forward import make_forward, parse_policy
 
 
 def make_parallel(devices):
@@ -53,10 +52,7 @@ def test_map_is_scikit_learns_of_averaged_clips(tmp_path, devices):
     changes = {"data.eval_clips": 3, "eval_batch_size": 16}
     config = file_config(folder, **changes)
     task = build.make_task(config)
-    forward = make_forward(task.model.forward, parse_policy(config.precision))
-    variables = evaluation.Variables(
-        *forward.init(jax.random.key(0), task.model.batch(1), False)
-    )
+    forward, variables = random_variables(config)
     parallel = make_parallel(devices)
     evaluator = evaluation.Evaluator(task, forward, parallel)
     found = evaluator(parallel.from_saved(variables)).metrics
@@ -75,10 +71,7 @@ def test_map_is_scikit_learns_of_averaged_clips(tmp_path, devices):
 def test_clips_are_seen_and_heard_beside_what_is_said_of_them():
     config = make_config()
     task = build.make_task(config)
-    forward = make_forward(task.model.forward, parse_policy(config.precision))
-    variables = evaluation.Variables(
-        *forward.init(jax.random.key(0), task.model.batch(1), False)
-    )
+    forward, variables = random_variables(config)
     samples = evaluation.Evaluator(task, forward, make_parallel(1)).samples(variables)
     (picture,) = samples.pictures.values()
     assert picture.shape[1:] == (1500, 3) and picture.std() > 30

@@ -151,3 +151,16 @@ def test_sizes_that_do_not_fit_are_told():
         Modality("video", (2, 8, 8), 3, (4, 4), 3, (2, 2, 2))
     with pytest.raises(ValueError, match=r"sound must be \[B, 12, 1\], got \(2, 12\)"):
         SOUND.cut(np.zeros((2, 12)))
+
+
+def test_inputs_are_as_precise_as_parameters():
+    """A policy of precision casts these, but no pixels that come as bytes."""
+    video = Modality("video", (2, 4, 4), 3, (1, 2, 2), 2, (2, 2, 2))
+    arrays = {"video": np.ones((1, 2, 4, 4, 3), np.float32)}
+    inputs = hk.without_apply_rng(
+        hk.transform(lambda x: ModalityInputs([video])(x).array)
+    )
+    params = inputs.init(jax.random.key(0), arrays)
+    assert inputs.apply(params, arrays).dtype == jnp.float32
+    lower = jax.tree.map(lambda x: x.astype(jnp.bfloat16), params)
+    assert inputs.apply(lower, arrays).dtype == jnp.bfloat16
