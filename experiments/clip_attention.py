@@ -19,8 +19,13 @@ NUM_LATENTS = 6
 class Sense(Protocol):
     """What a clip has of a modality, as a column of a picture."""
 
-    title: str
-    width: int
+    @property
+    def title(self) -> str:
+        """Of the column."""
+
+    @property
+    def width(self) -> int:
+        """Of the column, beside those of others."""
 
     def show(self, ax: Axes) -> None:
         """Draws it."""

@@ -211,7 +211,7 @@ class ToArrays:
         """Maps a clip to arrays of all that is read of it."""
         labels = np.zeros(self.num_classes, np.float32)
         labels[list(clip["label"])] = 1
-        arrays = {"labels": labels}
+        arrays: Example = {"labels": labels}
         for name, shape, dtype, count in (
             ("video", self.video, np.uint8, "num_frames"),
             ("audio", self.audio, np.float32, "num_samples"),

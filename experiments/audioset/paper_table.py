@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterator
 
 from experiments import build
+from experiments.audioset.model import input_modalities
 from perceiver_jax.engine.costs import flops
 
 # Perceiver IO, table 10: variant, millions of parameters, billions of FLOPs.
@@ -52,9 +53,8 @@ def flops_of_keys(configs: types.ModuleType, variant: str) -> int:
 
     Keys and values of all inputs are never made: see perceiver_jax/model/kernel.py.
     """
-    model = build.make_model(configs.get_config(variant))
-    modalities = model.forward.modalities
-    latents = configs.get_config(variant).model.num_latents
+    model = configs.get_config(variant).model
+    modalities = input_modalities(model)
     inputs = sum(m.num_elements for m in modalities)
     channels = 4 + max(m.element_channels + m.position_channels for m in modalities)
-    return 2 * 2 * (inputs - latents) * channels**2
+    return 2 * 2 * (inputs - model.num_latents) * channels**2

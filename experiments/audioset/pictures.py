@@ -1,7 +1,7 @@
 """Clips beside what a model says of them, to look at and to listen to."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import scipy.special
@@ -40,7 +40,7 @@ class Show:
 
     def clip(self, arrays: Mapping[str, np.ndarray], probabilities: np.ndarray) -> Clip:
         """Returns a clip of the arrays of one row of a batch."""
-        right = np.flatnonzero(arrays["labels"])
+        right = np.flatnonzero(arrays["labels"]).tolist()
         named = ", ".join(self.class_names[i] for i in right)
         return Clip(
             _known(arrays, "video", (0, 1, 1, 3)),
@@ -72,9 +72,9 @@ def make_show(config: config_dict.ConfigDict, class_names: Sequence[str]) -> Sho
     return Show(class_names, rate)
 
 
-def best(probabilities: np.ndarray) -> np.ndarray:
+def best(probabilities: np.ndarray) -> list[int]:
     """Returns the numbers of the likeliest classes, the likeliest first."""
-    return np.argsort(-probabilities, kind="stable")[:TOP]
+    return np.argsort(-probabilities, kind="stable")[:TOP].tolist()
 
 
 def senses(
@@ -87,9 +87,9 @@ def senses(
       inputs: of the model.
       bins: of a spectrogram.
     """
-    makers = {
-        "video": lambda x: clip_attention.Frames(x),
-        "audio": lambda x: clip_attention.Wave(x),
+    makers: dict[str, Callable[[np.ndarray], clip_attention.Sense]] = {
+        "video": clip_attention.Frames,
+        "audio": clip_attention.Wave,
         "mel": lambda x: clip_attention.Spectrum(x.reshape(-1, bins)),
     }
     return {

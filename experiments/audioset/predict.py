@@ -127,11 +127,12 @@ class Predictor(predicting.Predictor):
             )
         segment = Segment(str(path), (), self.start, end)
         count = self.clips or self.config.data.eval_clips
-        for example in ClipFiles(Listing([segment], ()), count):
-            clip = self.reader.spaced(example)
+        source = ClipFiles(Listing([segment], ()), count)
+        for number in range(len(source)):
+            clip = self.reader.spaced(source[number])
             if not clip["num_frames"] and not clip["num_samples"]:
                 raise CorruptExample(f"{path} has nothing that the model reads.")
-            yield {**clip, "name": f"{path.name}, clip {example['clip'] + 1}"}
+            yield {**clip, "name": f"{path.name}, clip {number + 1}"}
 
     def _batch(self, clip: Example) -> dict[str, np.ndarray]:
         arrays = make_to_arrays(self.config)(clip)

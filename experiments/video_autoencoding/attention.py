@@ -49,7 +49,7 @@ def draw(
     video: np.ndarray, audio: np.ndarray, maps: Mapping[str, np.ndarray]
 ) -> Figure:
     """Draws a clip, and below it where some latents look; see clip_attention.draw."""
-    senses = {
+    senses: dict[str, clip_attention.Sense] = {
         "video": clip_attention.Frames(video),
         "audio": clip_attention.Wave(audio),
     }

@@ -1,6 +1,5 @@
 """The classifier of clips: what it reads, and what it passes over."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
