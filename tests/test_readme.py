@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from programs import ROOT, environment
 
 from configs import base
 from perceiver_jax.data.flow import files
+from perceiver_jax.data.video import files as videos
+from perceiver_jax.data.video.rendered import RenderedClips
 from perceiver_jax.engine.checkpoints import description
 
 README = ROOT / "README.md"
@@ -201,11 +204,28 @@ def make_pairs(folder: pathlib.Path, rng: np.random.Generator) -> None:
             files.write_flow(folder / split / f"{name}_flow.flo", flow)
 
 
+def make_sounds(folder: pathlib.Path, rng: np.random.Generator) -> None:
+    del rng
+    folder.mkdir()
+    rendered = RenderedClips(90, (72, 80), 20, 640)
+    for split, first in (("train", 0), ("validate", 60)):
+        rows = ["file,label"]
+        for number in range(first, first + 4):
+            clip = rendered[number]
+            name = f"{number}.mp4"
+            videos.write(
+                folder / name, clip["video"], Fraction(25), clip["audio"], 16_000
+            )
+            rows.append(f"{name},{'odd' if number % 2 else 'even'}")
+        (folder / f"{split}.csv").write_text("\n".join(rows))
+
+
 MAKERS = {
     "images": make_images,
     "corpus": make_corpus,
     "texts": make_texts,
     "pairs": make_pairs,
+    "sounds": make_sounds,
 }
 
 

@@ -20,12 +20,18 @@ KINDS = {
     "table": Kind.TABLE,  # of positions
     "positions": Kind.TABLE,
     "embeddings": Kind.TABLE,
+    # Of modalities: audio_embedding and the like.
+    "embedding": Kind.TABLE,
+    "hidden": Kind.TABLE,
+    "query": Kind.TABLE,
 }
 DECAYS = {Kind.MATRIX, Kind.TABLE}  # tables only with optimizer.decay_positions
 
 LAYER_AXES = {  # of all that is in a module
     "image_inputs": 0,
     "flow_inputs": 0,
+    "modality_inputs": 0,
+    "modality_queries": 0,
     "learned_position": 0,
     "text_embedding": 0,
     "encoder": 0,
@@ -42,13 +48,15 @@ LAYER_AXES = {  # of all that is in a module
     "task_tokens": 0,
     "decoder": 0,
     "mean_pool": 0,
+    "bottleneck": 0,
     "head": 0,  # TASK_head
+    "output": 0,  # MODALITY_output
 }
 
 
 def place(module):
     """The row of LAYER_AXES that a module is in."""
-    module = re.sub(r"^\w+_(head/)", r"\1", module)
+    module = re.sub(r"^\w+_(head/|output$)", r"\1", module)
     found = [row for row in LAYER_AXES if f"{module}/".startswith(f"{row}/")]
     assert len(found) == 1, f"{module} is in {found or 'no row'}"
     return found[0]
@@ -63,7 +71,8 @@ def test_what_parameters_are(name):
     assert described
     for module, of_it in described.items():
         for parameter, (kind, layer_axes, _) in of_it.items():
-            assert kind == KINDS[parameter]
+            name = re.sub(r"^(audio|label|mel|video)_", "", parameter)
+            assert kind == KINDS[name]
             assert layer_axes == LAYER_AXES[place(module)]
             assert decays[module][parameter] == (kind in DECAYS)
             assert decays_fewer[module][parameter] == (kind == Kind.MATRIX)
