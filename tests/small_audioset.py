@@ -19,6 +19,7 @@ FIELDS = {
     "model.num_frames": 2,
     "model.image_size": (8, 8),
     "model.samples_per_frame": 32,
+    "model.video_patch": (2, 4, 4),
     "model.mel_windows": 4,
     "model.mel_bins": 4,
     "model.mel_patch": 4,
