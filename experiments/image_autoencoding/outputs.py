@@ -11,20 +11,22 @@ from perceiver_jax.data.flow.pairs import denormalize
 from perceiver_jax.engine import metrics
 from perceiver_jax.engine.task import Batch
 
+Array = jax.Array | np.ndarray
+
 SHOWN = 4  # crops in a picture
 _ERROR_GAIN = 4  # errors are drawn so many times as bright
 
 _LEAST_ERROR = 4e-10  # of a square: 100 dB, where a picture is equal to the bit
 
 
-def psnr(colors: jax.Array, target: jax.Array) -> jax.Array:
+def psnr(colors: Array, target: Array) -> jax.Array:
     """Peak signal-to-noise ratio of each image in dB: [B, ..., 3] to [B] float32.
 
     10 log10(2^2 / mean square error), as colours go from -1 to 1; what was decoded is
     clipped to that first. At most 100.
     """
-    colors, target = (x.astype(jnp.float32) for x in (colors, target))
-    square = jnp.square(jnp.clip(colors, -1, 1) - target)
+    error = jnp.clip(jnp.asarray(colors, jnp.float32), -1, 1) - target
+    square = jnp.square(error)
     mean = square.reshape(len(square), -1).mean(-1)
     return 10 * jnp.log10(4 / jnp.maximum(mean, _LEAST_ERROR))
 

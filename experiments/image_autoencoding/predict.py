@@ -112,7 +112,7 @@ class Predictor(predicting.Predictor):
         read = decoder.T.reshape(-1, *query_grid((height, width), self.scale))[latents]
         figure = drawing.draw_cells(
             denormalize(tile),
-            [*looked, *read],
+            np.concatenate([looked, read]),
             [
                 *(f"latent {n} looks at" for n in latents),
                 *(f"latent {n} is read by" for n in latents),
