@@ -7,6 +7,7 @@ Depth costs neither tracing nor compile time: layers are repeated by scans (stac
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import haiku as hk
 import jax
@@ -64,11 +65,21 @@ class Decoder(hk.Module):
         queries: jax.Array,
         query_mask: jax.Array | None = None,
         is_training: bool = False,
+        embed: Callable[[jax.Array], jax.Array] | None = None,
+        finish: Callable[[jax.Array], jax.Array] | None = None,
     ) -> jax.Array:
         """Maps latents [B, N, D] and queries [B or 1, O, E] to [B, O, E or channels].
 
-        query_mask [B, O] is true for valid queries; the others attend to nothing. With
-        output_channels, outputs are float32 whatever the inputs' type.
+        With output_channels, outputs are float32 whatever the inputs' type.
+
+        Args:
+          latents: [B, N, D].
+          queries: [B or 1, O, E], or what `embed` makes them of.
+          query_mask: [B, O], true for valid queries; the others attend to nothing.
+          is_training: whether dropout is on.
+          embed: makes the queries of a chunk, [B or 1, chunk, ...] -> [.., chunk, E],
+            where all at once would take much memory, such as those of a whole video.
+          finish: maps the outputs of a chunk, [B, chunk, channels], likewise.
         """
         cross_attention = self.cross_attention()
         project = None
@@ -79,13 +90,15 @@ class Decoder(hk.Module):
 
         def decode(chunk):
             queries, query_mask = chunk
+            if embed is not None:
+                queries = embed(queries)
             outputs = cross_attention(
                 queries, latents, None, query_mask, is_training=is_training
             )
-            if project is None:
-                return outputs
-            # Outputs may be pixels: bfloat16 rounds a flow of 100 to half a pixel.
-            return project(outputs.astype(jnp.float32))
+            if project is not None:
+                # Outputs may be pixels: bfloat16 rounds a flow of 100 to half a pixel.
+                outputs = project(outputs.astype(jnp.float32))
+            return outputs if finish is None else finish(outputs)
 
         parts = spread.num_parts(queries.shape[1])  # each decoded by its own devices
         length = -(-queries.shape[1] // parts)
@@ -159,12 +172,20 @@ class Perceiver(hk.Module):
         Returns:
           [B, O, E or output_channels]; [B, 1, output_channels] from MeanPool.
         """
-        latents = self.encoder(inputs, input_mask, is_training)
-        if isinstance(self.processor, IterativeProcessor):
-            latents = self.processor(latents, inputs, input_mask, is_training)
-        else:
-            latents = self.processor(latents, is_training)
+        latents = self.encode(inputs, input_mask, is_training)
         if isinstance(self.head, MeanPool):
             return self.head(latents)
         assert queries is not None, "a Decoder needs queries"
         return self.head(latents, queries, query_mask, is_training)
+
+    def encode(
+        self,
+        inputs: jax.Array,
+        input_mask: jax.Array | None = None,
+        is_training: bool = False,
+    ) -> Latents:
+        """Maps inputs [B, M, C] to the latents [B, N, D] that outputs are made of."""
+        latents = self.encoder(inputs, input_mask, is_training)
+        if isinstance(self.processor, IterativeProcessor):
+            return self.processor(latents, inputs, input_mask, is_training)
+        return self.processor(latents, is_training)

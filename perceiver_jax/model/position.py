@@ -16,12 +16,13 @@ import numpy as np
 from perceiver_jax.model import attention, parameters
 
 
-def coordinates(shape: Sequence[int]) -> np.ndarray:
+def coordinates(shape: Sequence[int], reaches_end: bool = True) -> np.ndarray:
     """Returns the positions of an array's cells: [*shape, len(shape)] in [-1, 1].
 
-    An axis of length 1 sits at -1, as the first cell of every axis does.
+    An axis of length 1 sits at -1, as the first cell of every axis does. The last cell
+    sits at 1, or unless `reaches_end` one step before.
     """
-    axes = [np.linspace(-1.0, 1.0, length) for length in shape]
+    axes = [np.linspace(-1.0, 1.0, length, endpoint=reaches_end) for length in shape]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
@@ -94,6 +95,7 @@ def fourier_features_at(
     shape: Sequence[int],
     num_bands: int,
     max_resolution: Sequence[int],
+    reaches_end: bool = True,
 ) -> jax.Array:
     """Returns rows of `grid_fourier_features`, without the others.
 
@@ -102,20 +104,26 @@ def fourier_features_at(
       shape: of that array.
       num_bands: K; see fourier_features.
       max_resolution: see fourier_features.
+      reaches_end: see coordinates; `grid_fourier_features` does.
 
     Returns:
       [..., n, d (2K + 1)] float32.
     """
     parts: list[list[jax.Array]] = [[], [], []]  # positions, sines, cosines
     cells = jnp.unravel_index(indices, tuple(shape))
-    for cell, tables in zip(cells, _axis_tables(shape, num_bands, max_resolution)):
+    for cell, tables in zip(
+        cells, _axis_tables(shape, num_bands, max_resolution, reaches_end)
+    ):
         for part, columns in zip(parts, tables):
             part.append(jnp.asarray(columns)[cell])
     return jnp.concatenate([x for part in parts for x in part], axis=-1)
 
 
 def _axis_tables(
-    shape: Sequence[int], num_bands: int, max_resolution: Sequence[int]
+    shape: Sequence[int],
+    num_bands: int,
+    max_resolution: Sequence[int],
+    reaches_end: bool = True,
 ) -> list[list[np.ndarray]]:
     """Returns positions [L, 1], sines and cosines [L, K] of each axis of length L."""
     if len(max_resolution) != len(shape):
@@ -126,7 +134,11 @@ def _axis_tables(
     ends = [1, 1 + num_bands]
     return [
         np.split(
-            fourier_features(coordinates([length]), num_bands, [resolution]), ends, 1
+            fourier_features(
+                coordinates([length], reaches_end), num_bands, [resolution]
+            ),
+            ends,
+            axis=1,
         )
         for length, resolution in zip(shape, max_resolution)
     ]

@@ -152,7 +152,9 @@ class Training:
         def interrupt(*_):
             raise KeyboardInterrupt
 
-        signal.signal(signal.SIGTERM, interrupt)
+        # Of SIGINT, too: Python leaves it ignored in what a shell starts with "&".
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, interrupt)
         try:
             self.run_until_done(max_restarts)
             return 0

@@ -154,3 +154,9 @@ def test_resampled_ramps_stay_ramps_away_from_the_edges(shape):
 def test_table_of_another_number_of_dimensions_is_refused():
     with pytest.raises(ValueError, match=r"\(3, 4\) can't be resampled to \(3, 4, 5\)"):
         look_up((3, 4), (3, 4, 5), np.zeros((12, 5), np.float32))
+
+
+def test_cells_may_end_one_step_before_1():
+    np.testing.assert_allclose(
+        position.coordinates([4], reaches_end=False)[:, 0], [-1, -0.5, 0, 0.5]
+    )

@@ -1,1 +1,1 @@
-"""Video files."""
+"""Clips of video with sound: read, listed, rendered, augmented, written."""
