@@ -42,10 +42,8 @@ def get_config(variant: str = "tiny") -> config_dict.ConfigDict:
 
     config.data = data = config_dict.ConfigDict()
     data.photos = ""  # a folder; "": two photos of scikit-learn
-    data.test_photos = (
-        ""  # a folder; "": the right quarter of each photo, not trained on
-    )
-    data.crops_per_photo = 1  # cut each time that a photo is decoded
+    data.test_photos = ""  # a folder; "": the lowest 30% of each photo, held out
+    data.crops_per_photo = 4  # cut each time that a photo is decoded
     data.test_crops = 24  # of each photo
     data.num_queries = 512  # pixels of a crop that a step decodes
     data.loss = "l2"  # or "l1"
@@ -61,7 +59,6 @@ def get_config(variant: str = "tiny") -> config_dict.ConfigDict:
     model.num_latents = 256
     model.latent_channels = 128
     model.code_channels = 8  # values of each latent that the decoder gets
-    model.query_scale = 1  # steps from pixel to pixel; more in prediction: --scale
     model.layers_per_block = 2
     model.num_self_heads = 4
     model.num_decoder_heads = 4

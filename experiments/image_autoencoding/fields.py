@@ -2,7 +2,7 @@
 
 from ml_collections import config_dict
 
-from experiments.checks import COUNT, PIXELS, SIZE, OneOf
+from experiments.checks import COUNT, PIXELS, SIZE, Each, Number, OneOf
 
 LOSSES = ("l2", "l1")
 
@@ -13,13 +13,12 @@ RANGES = {
     "data.loss": OneOf(LOSSES),
     "data.max_corrupt": SIZE,
     "data.num_workers": SIZE,
-    "model.image_size": PIXELS,
+    "model.image_size": Each(Number(2), 2, (64, 64)),  # 1 has no two ends
     "model.patch_size": COUNT,
     "model.stem_channels": COUNT,
     "model.num_bands": COUNT,
     "model.max_resolution": PIXELS,
     "model.code_channels": COUNT,
-    "model.query_scale": COUNT,
 }
 
 # They change none of a run's numbers.

@@ -1,21 +1,22 @@
 """The autoencoder of pictures that a config's `model` describes.
 
 image [B, H, W, 3] -> patches -> latents [B, N, D] -> code [B, N, code_channels]
--> decoder, asked for any pixels by their positions -> colours [B, O, 3] from -1 to 1
+-> latents -> decoder, asked for any places -> colours [B, O, 3] from -1 to 1
 """
 
 import dataclasses
-from collections.abc import Sequence
 
+import haiku as hk
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import config_dict
 
 from experiments.image_autoencoding.fields import check_sizes
 from experiments.image_autoencoding.outputs import Measure
-from experiments.model_parts import make_decoder_attention, make_perceiver
+from experiments.model_parts import make_decoder, make_perceiver
 from perceiver_jax.engine.task import Batch, Model
-from perceiver_jax.model import attention, perceiver, position
+from perceiver_jax.model import attention, position
 from perceiver_jax.model.adapters import image as adapters
 from perceiver_jax.model.processor import Latents
 
@@ -45,68 +46,72 @@ class Forward:
     model: config_dict.ConfigDict
 
     def __call__(self, batch: Batch, is_training: bool) -> jax.Array:
-        """Maps `image` [B, H, W, 3] from -1 to 1, and maybe `points`, to colours.
+        """Maps `image` [B, H, W, 3] from -1 to 1 to colours.
 
         Args:
-          batch: `points` [B, n] int32 are the pixels asked for, as indices of the
-            flattened `query_grid`; without them, all of its pixels are.
+          batch: besides the image, it may say what is asked for. `rows` [h, F] and
+            `columns` [w, F], of `place_features`, make a grid of any places; it is
+            that of the image's own pixels by default. `points` [B, n] int32 are some
+            of the grid, numbered row by row; all by default.
           is_training: whether dropout is on.
 
         Returns:
-          [B, n, 3] or, without `points`, [B, pixels of the grid, 3].
+          [B, n, 3] or, without `points`, [B, h w, 3], float32.
         """
         model, image = self.model, batch["image"]
+        rows, columns = (
+            batch.get(name, place_features(model, axis, np.linspace(-1, 1, length)))
+            for axis, (name, length) in enumerate(
+                zip(("rows", "columns"), image.shape[1:3])
+            )
+        )
+        points = batch.get("points", jnp.arange(len(rows) * len(columns))[None])
         inputs = adapters.ImageInputs(
             [lambda: position.FourierPosition(model.num_bands, model.max_resolution)],
             lambda: adapters.Patches(model.patch_size, model.stem_channels),
         )(image, is_training)
-        grid = query_grid(image.shape[1:3], model.query_scale)
-        bands = (model.num_bands, model.max_resolution)
-        if "points" in batch:
-            queries = position.fourier_features_at(batch["points"], grid, *bands)
-        else:
-            queries = position.grid_fourier_features(grid, *bands)[None]
-        decoder = CodeDecoder(
-            lambda: make_decoder_attention(model),
-            output_channels=3,
-            query_chunk=model.query_chunk,
-            remat=model.remat,
-            code_channels=model.code_channels,
-            name="decoder",
-        )
-        network = make_perceiver(model, decoder)
-        return network(inputs, queries.astype(inputs.dtype), is_training=is_training)
+        network = make_perceiver(model, make_decoder(model, output_channels=3))
+        latents = network.encode(inputs, is_training=is_training)
+        latents = Bottleneck(model.code_channels)(latents)
+
+        def embed(points: jax.Array) -> jax.Array:
+            row, column = jnp.divmod(points, len(columns))
+            parts = (jnp.asarray(rows)[row], jnp.asarray(columns)[column])
+            return jnp.concatenate(parts, axis=-1).astype(latents.dtype)
+
+        return network.head(latents, points, None, is_training, embed=embed)
 
 
 @dataclasses.dataclass
-class CodeDecoder(perceiver.Decoder):
-    """A Decoder that sees only a few values of each latent, and which latent it is."""
+class Bottleneck(hk.Module):
+    """What the decoder gets of latents: a few values of each, and which one it is."""
 
-    code_channels: int = 8
+    code_channels: int
+    name: str | None = None
 
-    def __call__(
-        self,
-        latents: Latents,
-        queries: jax.Array,
-        query_mask: jax.Array | None = None,
-        is_training: bool = False,
-    ) -> jax.Array:
-        """See Decoder."""
+    def __call__(self, latents: Latents) -> Latents:
+        """Maps latents [B, N, D] to others of the same shape."""
         num_latents, channels = latents.shape[1:]
         code = attention.Projection(self.code_channels, name="code")(latents)
         own = position.learned_array("latents", num_latents, channels)
-        latents = attention.Projection(channels, name="from_code")(code) + own
-        return super().__call__(latents, queries, query_mask, is_training)
+        return attention.Projection(channels, name="from_code")(code) + own
 
 
-def query_grid(shape: Sequence[int], scale: int) -> tuple[int, int]:
-    """Returns the height and width of the pixels that can be asked for.
+def place_features(
+    model: config_dict.ConfigDict, axis: int, places: np.ndarray
+) -> np.ndarray:
+    """Returns what the decoder is told of places along an axis of the image.
 
-    Those of an image of this shape and, for a scale above 1, so many steps from each
-    to the next: none lies beyond the outermost ones.
+    Args:
+      model: the config's.
+      axis: 0 for rows, 1 for columns.
+      places: [n], from -1, the first row or column, to 1, the last.
+
+    Returns:
+      [n, 2 num_bands + 1] float32.
     """
-    height, width = ((length - 1) * scale + 1 for length in shape)
-    return height, width
+    resolution = model.max_resolution[axis]
+    return position.fourier_features(places[:, None], model.num_bands, [resolution])
 
 
 def coded_values(model: config_dict.ConfigDict) -> int:

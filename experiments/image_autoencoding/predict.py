@@ -4,13 +4,14 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import config_dict
 from PIL import Image
 
 from experiments import drawing, predicting
-from experiments.image_autoencoding.model import query_grid
+from experiments.image_autoencoding.model import place_features
 from experiments.image_autoencoding.outputs import psnr
 from experiments.predicting import Apply, Folder, Item, Record
 from perceiver_jax.data.flow.pairs import denormalize, normalize
@@ -22,22 +23,20 @@ NUM_LATENTS = 5  # with maps in the picture of attention
 STEPS = (32, 16, 8, 4, 2)  # pixels from one that is shown to the next, coarse to fine
 _RATE = Fraction(5)  # frames a second
 _FRAMES = 5  # of each coarse picture; twice as many of the last one
+_ROUNDING = 1e-6  # of a pixel
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictor(predicting.Predictor):
     """Writes pictures as they are decoded, the coarse ones on the way, and a video."""
 
-    scale: int = predicting.flag(
-        1, "Steps to decode from each pixel of the picture to the next.", at_least=1
+    height: int = predicting.flag(
+        0,
+        "Rows to decode, and columns in proportion; 0 for those of the picture.",
+        at_least=0,
     )
     suffixes = decoding.SUFFIXES
     needs_folder = True
-
-    def __post_init__(self):
-        config = self.config.copy_and_resolve_references()
-        config.model.query_scale = self.scale
-        object.__setattr__(self, "config", config)  # what the model is made of
 
     @property
     def config_to_look_at(self) -> config_dict.ConfigDict:
@@ -59,7 +58,8 @@ class Predictor(predicting.Predictor):
                 "Pictures are written to files: say where with --output=DIR."
             )
         image = self._read(item)
-        decoded = decode(apply, image, self.config.model.image_size, self.scale)
+        size = self._size(*image.shape[:2])
+        decoded = decode(apply, self.config.model, image, size)
         final = denormalize(decoded)
         stages = {f"every_{step}": coarse(final, step) for step in STEPS}
         stages["decoded"] = final
@@ -69,15 +69,23 @@ class Predictor(predicting.Predictor):
         moving = folder.file(f"{item.stem}_coarse_to_fine.mp4")
         shown = [pixels for pixels in stages.values() for _ in range(_FRAMES)]
         video.write(moving, [*shown, *[final] * _FRAMES], _RATE)
-        own_pixels = decoded[:: self.scale, :: self.scale]
+        is_own_size = size == image.shape[:2]
         return {
             "input": item.name,
-            "size": list(final.shape[:2]),
-            "psnr": float(psnr(own_pixels[None], image[None])[0]),
+            "size": list(size),
+            "psnr": float(psnr(decoded[None], image[None])[0]) if is_own_size else None,
             "decoded": str(paths["decoded"]),
             "coarse": [str(paths[f"every_{step}"]) for step in STEPS],
             "video": str(moving),
         }
+
+    def _size(self, rows: int, columns: int) -> tuple[int, int]:
+        """Returns the rows and columns to decode of a picture of so many."""
+        if not self.height:
+            return rows, columns
+        if self.height == 1:
+            raise ValueError("--height=1 is no picture: decode two rows or more.")
+        return self.height, max(2, round(columns * self.height / rows))
 
     def _read(self, item: Item) -> np.ndarray:
         """Returns a picture [H, W, 3] from -1 to 1.
@@ -109,7 +117,7 @@ class Predictor(predicting.Predictor):
         grid = (height // model.patch_size, width // model.patch_size)
         latents = drawing.choose_latents(encoder[None], NUM_LATENTS)
         looked = encoder.reshape(-1, *grid)[latents]
-        read = decoder.T.reshape(-1, *query_grid((height, width), self.scale))[latents]
+        read = decoder.T.reshape(-1, height, width)[latents]
         figure = drawing.draw_cells(
             denormalize(tile),
             np.concatenate([looked, read]),
@@ -128,43 +136,95 @@ class Predictor(predicting.Predictor):
     def describe(self, record: Record) -> str:
         """See the base class."""
         height, width = record["size"]
+        ratio = "" if record["psnr"] is None else f", {record['psnr']:.2f} dB"
         return (
-            f"{record['input']}: decoded at {height}x{width} pixels, "
-            f"{record['psnr']:.2f} dB; {record['decoded']}, {record['video']}"
+            f"{record['input']}: decoded at {height}x{width} pixels{ratio}; "
+            f"{record['decoded']}, {record['video']}"
         )
 
 
 def decode(
-    apply: Apply, image: np.ndarray, tile: Sequence[int], scale: int
+    apply: Apply,
+    model: config_dict.ConfigDict,
+    image: np.ndarray,
+    size: tuple[int, int],
 ) -> np.ndarray:
-    """Decodes a picture in tiles of the model's size; where they overlap, their mean.
+    """Decodes a picture at any size, in tiles of what the model reads.
 
-    Memory is that of one tile, and of the picture.
+    Where tiles overlap, each weighs by the distance to its edge. Memory is that of one
+    tile, and of the picture.
 
     Args:
-      apply: the model, whose query_scale is `scale`.
+      apply: the model.
+      model: the config's.
       image: [H, W, 3] from -1 to 1.
-      tile: height and width that the model reads.
-      scale: steps from pixel to pixel.
+      size: rows and columns to decode; the outermost ones lie on the picture's.
 
     Returns:
-      [(H - 1) scale + 1, (W - 1) scale + 1, 3] float32; tiles weigh by the distance to
-      their edge.
+      [*size, 3] float32.
     """
-    size = query_grid(tile, scale)
-    weight = tiling.tile_weights(size)[..., None]
-    total = np.zeros((*query_grid(image.shape[:2], scale), 3), np.float32)
-    weights = np.zeros((*total.shape[:2], 1), np.float32)
-    for top, left in tiling.tile_corners(image.shape[:2], tile):
-        part = image[top : top + tile[0], left : left + tile[1]]
-        colors = np.asarray(apply({"image": part[None]})[0], np.float32)
-        rows, columns = (
-            slice(start * scale, start * scale + length)
-            for start, length in zip((top, left), size)
-        )
-        total[rows, columns] += weight * colors.reshape(*size, 3)
-        weights[rows, columns] += weight
+    total = np.zeros((*size, 3), np.float32)
+    weights = np.zeros((*size, 1), np.float32)
+    height, width = model.image_size
+    across = cut(image.shape[1], width, size[1])
+    for row in cut(image.shape[0], height, size[0]):
+        for column in across:
+            batch = {
+                "image": image[None, row.pixels, column.pixels],
+                "rows": place_features(model, 0, row.places),
+                "columns": place_features(model, 1, column.places),
+            }
+            colors = np.asarray(apply(batch)[0], np.float32)
+            colors = colors.reshape(len(row.places), len(column.places), 3)
+            weight = np.minimum.outer(row.weights, column.weights)[..., None]
+            total[row.outputs, column.outputs] += weight * colors
+            weights[row.outputs, column.outputs] += weight
     return total / weights
+
+
+class Stretch(NamedTuple):
+    """What a tile reads and decodes along one axis.
+
+    Attributes:
+      pixels: that it reads.
+      outputs: that it decodes.
+      places: of these in the tile, [n] from -1, its first pixel, to 1, its last.
+      weights: [n], pixels to the end of the tile, and 1; 0 beyond.
+    """
+
+    pixels: slice
+    outputs: slice
+    places: np.ndarray
+    weights: np.ndarray
+
+
+def cut(length: int, tile: int, count: int) -> list[Stretch]:
+    """Cuts an axis into tiles that overlap, all of them with as many outputs.
+
+    One model is then compiled for all.
+
+    Args:
+      length: pixels of the axis.
+      tile: pixels that the model reads, two or more.
+      count: outputs, two or more: from the first pixel to the last.
+    """
+    pixels, gaps = length - 1, count - 1
+    inside = (tile - 1) * gaps // pixels + 1  # that may lie in a tile
+    found = []
+    for start in tiling.tile_starts(length, tile):
+        first = -(-start * gaps // pixels)
+        outputs = np.arange(first, first + inside)
+        offsets = outputs * pixels / gaps - start  # of the tile's first pixel
+        ends = np.minimum(offsets, tile - 1 - offsets)
+        found.append(
+            Stretch(
+                slice(start, start + tile),
+                slice(first, first + inside),
+                np.clip(offsets / (tile - 1) * 2 - 1, -1, 1),
+                np.where(ends > -_ROUNDING, ends + 1, 0),
+            )
+        )
+    return found
 
 
 def coarse(picture: np.ndarray, step: int) -> np.ndarray:

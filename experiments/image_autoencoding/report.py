@@ -3,15 +3,16 @@
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
+import haiku as hk
 import jax
 import numpy as np
 import scipy.ndimage
 from ml_collections import config_dict
 from PIL import Image
 
-from experiments import build, restore
+from experiments import restore
 from experiments.image_autoencoding import baselines, data
-from experiments.image_autoencoding.model import coded_values, query_grid
+from experiments.image_autoencoding.model import coded_values, place_features
 from experiments.image_autoencoding.outputs import psnr
 from experiments.image_autoencoding.predict import coarse
 from experiments.reporting import Curve, Report, Section, curves_section, table
@@ -19,7 +20,6 @@ from perceiver_jax.data.flow import pictures
 from perceiver_jax.data.flow.pairs import denormalize
 from perceiver_jax.data.sources import CorruptExample
 from perceiver_jax.engine import evaluation
-from perceiver_jax.engine.forward import make_forward, parse_policy
 from perceiver_jax.engine.task import Task
 
 CURVES = (
@@ -61,7 +61,7 @@ def make_report(restored: restore.Restored, folder: pathlib.Path) -> Report:
             table(("code", "values of a crop", "PSNR (dB)"), cells),
         )
     )
-    return Report(found, [*sections, *_finer(restored, folder)], task.protocol)
+    return Report(found, [*sections, *_finer(restored, forward, folder)], task.protocol)
 
 
 def compare(task: Task, values: int) -> dict[str, tuple[int, float]]:
@@ -88,7 +88,9 @@ def compare(task: Task, values: int) -> dict[str, tuple[int, float]]:
     return found
 
 
-def _finer(restored: restore.Restored, folder: pathlib.Path) -> list[Section]:
+def _finer(
+    restored: restore.Restored, forward: hk.TransformedWithState, folder: pathlib.Path
+) -> list[Section]:
     """Shows crops at twice the resolution that is trained on, and coarse to fine.
 
     Every second pixel of a larger crop is read, and all of them are decoded. Nothing
@@ -97,14 +99,15 @@ def _finer(restored: restore.Restored, folder: pathlib.Path) -> list[Section]:
     crops = large_crops(restored.config)
     if not len(crops):
         return []
-    config = restored.config.copy_and_resolve_references()
-    config.model.query_scale = 2
-    policy = parse_policy(config.precision)
-    forward = make_forward(build.make_model(config).forward, policy)
+    model = restored.config.model
+    grid = {
+        name: place_features(model, axis, np.linspace(-1, 1, length))
+        for axis, (name, length) in enumerate(zip(("rows", "columns"), crops.shape[1:]))
+    }
 
     @jax.jit
     def decode(image):
-        batch = {"image": image[None]}
+        batch = {"image": image[None], **grid}
         return forward.apply(*restored.whole_variables, None, batch, False)[0]
 
     read = crops[:, ::2, ::2]
@@ -136,11 +139,11 @@ def _finer(restored: restore.Restored, folder: pathlib.Path) -> list[Section]:
 
 
 def large_crops(config: config_dict.ConfigDict) -> np.ndarray:
-    """Returns held-out crops [B, h, w, 3] as large as what is decoded at scale 2.
+    """Returns held-out crops [B, 2 h - 1, 2 w - 1, 3] of photos large enough for them.
 
-    Of photos that are large enough; there may be none.
+    Every second pixel of one is a crop as the model reads them. There may be none.
     """
-    height, width = query_grid(config.model.image_size, 2)
+    height, width = (2 * length - 1 for length in config.model.image_size)
     larger = config.copy_and_resolve_references()
     larger.model.image_size = (height, width)
     loader = data.test_loader(larger)

@@ -12,14 +12,8 @@ def make_task(config: config_dict.ConfigDict) -> Task:
     """Builds the task from a config of configs/image_autoencoding.py.
 
     Raises:
-      ValueError: sizes do not go together; or pixels between those of the photos are
-        to be decoded, of which nothing is known.
+      ValueError: sizes do not go together.
     """
-    if config.model.query_scale != 1:
-        raise ValueError(
-            f"model.query_scale={config.model.query_scale} decodes pixels that photos "
-            "do not have: train and evaluate with 1, and predict with --scale."
-        )
     model = make_model(config)
     height, width = config.model.image_size
     return Task(

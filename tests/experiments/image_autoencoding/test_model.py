@@ -9,14 +9,11 @@ from small_photos import SIZE, make_config, make_images, random_variables
 from configs import image_autoencoding as configs
 from experiments import build
 from experiments.image_autoencoding import model as photo_model
-from experiments.model_parts import make_decoder_attention
 
 
-def decode(image, config=None, points=None):
+def decode(image, config=None, **asked):
     forward, variables = random_variables(config or make_config())
-    batch = {"image": image}
-    if points is not None:
-        batch["points"] = np.asarray(points, np.int32)
+    batch = {"image": image, **asked}
     return np.asarray(forward.apply(*variables, None, batch, False)[0])
 
 
@@ -25,7 +22,7 @@ def test_any_pixels_in_any_order_are_those_of_the_whole_picture():
     whole = decode(images)
     assert whole.shape == (2, 12 * 16, 3) and whole.std(axis=1).min() > 0.01
     rng = np.random.default_rng(0)
-    points = np.stack([rng.permutation(192)[:30] for _ in images])
+    points = np.stack([rng.permutation(192)[:30] for _ in images], dtype=np.int32)
     few = decode(images, points=points)
     np.testing.assert_allclose(
         few, np.take_along_axis(whole, points[..., None], 1), atol=1e-5
@@ -41,36 +38,27 @@ def test_chunks_are_decoded_as_all_at_once(chunk):
 
 @pytest.mark.parametrize("scale", [2, 3])
 def test_a_finer_grid_holds_the_pixels_of_the_coarse_one(scale):
-    images = make_images()
-    fine = decode(images, make_config(**{"model.query_scale": scale}))
-    grid = photo_model.query_grid(SIZE, scale)
-    assert grid == (11 * scale + 1, 15 * scale + 1)
-    fine = fine.reshape(2, *grid, 3)
+    images, config = make_images(), make_config()
+    shape = [(n - 1) * scale + 1 for n in SIZE]
+    rows, columns = (
+        photo_model.place_features(config.model, axis, np.linspace(-1, 1, n))
+        for axis, n in enumerate(shape)
+    )
+    fine = decode(images, rows=rows, columns=columns).reshape(2, *shape, 3)
     own = fine[:, ::scale, ::scale].reshape(2, -1, 3)
     np.testing.assert_allclose(own, decode(images), atol=1e-5)
+    one = decode(images, rows=rows[3:4], columns=columns[4:6])
+    np.testing.assert_allclose(one, fine[:, 3, 4:6], atol=1e-5)
 
 
 def test_the_decoder_sees_no_more_than_the_code():
-    """Its gradient by the latents has the rank of the code."""
+    """What it gets depends on latents in as many directions as the code has values."""
     channels, code = 16, 2
-    config = make_config()
-
-    def run(latents):
-        decoder = photo_model.CodeDecoder(
-            lambda: make_decoder_attention(config.model),
-            3,
-            code_channels=code,
-        )
-        return decoder(latents, queries)
-
-    rng = np.random.default_rng(0)
-    latents = rng.normal(size=(1, 1, channels)).astype(np.float32)
-    queries = rng.normal(size=(1, 40, 6)).astype(np.float32)
-    module = hk.transform(run)
+    module = hk.transform(lambda x: photo_model.Bottleneck(code)(x))
+    latents = np.random.default_rng(0).normal(size=(1, 1, channels)).astype("f4")
     params = module.init(jax.random.key(0), latents)
     slopes = jax.jacobian(lambda x: module.apply(params, None, x))(latents)
-    slopes = np.asarray(slopes).reshape(-1, channels)
-    found = np.linalg.svd(slopes, compute_uv=False)
+    found = np.linalg.svd(np.reshape(slopes, (channels, channels)), compute_uv=False)
     assert found[code - 1] > 1e-3 and found[code] < 1e-5
 
 
