@@ -36,12 +36,18 @@ def random_variables(config, seed=0):
     model = build.make_model(config)
     forward = make_forward(model.forward, parse_policy(config.precision))
     batch = {"image": np.zeros((1, *SIZE, 3), np.float32)}
-    params, state = forward.init(jax.random.key(0), batch, True)
+    params, state = jax.eval_shape(forward.init, jax.random.key(0), batch, True)
     rng = np.random.default_rng(seed)
     params = jax.tree.map(
         lambda x: (0.3 * rng.normal(size=x.shape)).astype(np.float32), params
     )
     return forward, Variables(params, state)
+
+
+def make_apply(config):
+    """The model with these parameters, compiled: a batch to colours."""
+    forward, variables = random_variables(config)
+    return jax.jit(lambda batch: forward.apply(*variables, None, batch, False)[0])
 
 
 def make_images(count=2, size=SIZE, seed=0):

@@ -26,7 +26,13 @@ FREE = ("data.max_corrupt", "data.num_workers")
 
 
 def check_sizes(config: config_dict.ConfigDict) -> None:
-    """Raises ValueError if sizes do not go together: queries, patches and crops."""
+    """Raises ValueError if sizes do not go together: queries, patches, crops, batch."""
+    crops, batch = config.data.crops_per_photo, config.batch_size
+    if batch % crops:
+        raise ValueError(
+            f"data.crops_per_photo={crops} does not divide batch_size={batch}: the "
+            "crops of a photo stand in one batch."
+        )
     height, width = config.model.image_size
     if config.data.num_queries > height * width:
         raise ValueError(

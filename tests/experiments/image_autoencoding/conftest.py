@@ -14,6 +14,7 @@ PHOTOS = (
     "--config.optimizer.schedule=constant",
     "--config.data.num_queries=20",
     "--config.data.test_crops=3",
+    "--config.eval_every=4",
     "--config.model.image_size=(12,16)",
     "--config.model.max_resolution=(12,16)",
     "--config.model.num_bands=3",

@@ -4,7 +4,7 @@ import haiku as hk
 import jax
 import numpy as np
 import pytest
-from small_photos import SIZE, make_config, make_images, random_variables
+from small_photos import SIZE, make_apply, make_config, make_images
 
 from configs import image_autoencoding as configs
 from experiments import build
@@ -12,9 +12,8 @@ from experiments.image_autoencoding import model as photo_model
 
 
 def decode(image, config=None, **asked):
-    forward, variables = random_variables(config or make_config())
-    batch = {"image": image, **asked}
-    return np.asarray(forward.apply(*variables, None, batch, False)[0])
+    apply = make_apply(config or make_config())
+    return np.asarray(apply({"image": image, **asked}))
 
 
 def test_any_pixels_in_any_order_are_those_of_the_whole_picture():
