@@ -58,6 +58,7 @@ def get_config(variant: str = "tiny") -> config_dict.ConfigDict:
     model.max_resolution = (64, 64)
     model.num_latents = 256
     model.latent_channels = 128
+    model.latent_init_scale = 1.0  # of 0.02, they take long to look at different places
     model.code_channels = 8  # values of each latent that the decoder gets
     model.layers_per_block = 2
     model.num_self_heads = 4

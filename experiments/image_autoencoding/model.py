@@ -72,7 +72,7 @@ class Forward:
         )(image, is_training)
         network = make_perceiver(model, make_decoder(model, output_channels=3))
         latents = network.encode(inputs, is_training=is_training)
-        latents = Bottleneck(model.code_channels)(latents)
+        latents = Bottleneck(model.code_channels, model.latent_init_scale)(latents)
 
         def embed(points: jax.Array) -> jax.Array:
             row, column = jnp.divmod(points, len(columns))
@@ -87,13 +87,14 @@ class Bottleneck(hk.Module):
     """What the decoder gets of latents: a few values of each, and which one it is."""
 
     code_channels: int
+    init_scale: float = 0.02  # of what tells latents apart
     name: str | None = None
 
     def __call__(self, latents: Latents) -> Latents:
         """Maps latents [B, N, D] to others of the same shape."""
         num_latents, channels = latents.shape[1:]
         code = attention.Projection(self.code_channels, name="code")(latents)
-        own = position.learned_array("latents", num_latents, channels)
+        own = position.learned_array("latents", num_latents, channels, self.init_scale)
         return attention.Projection(channels, name="from_code")(code) + own
 
 

@@ -117,6 +117,7 @@ class Predictor(predicting.Predictor):
         grid = (height // model.patch_size, width // model.patch_size)
         latents = drawing.choose_latents(encoder[None], NUM_LATENTS)
         looked = encoder.reshape(-1, *grid)[latents]
+        looked = looked.repeat(model.patch_size, 1).repeat(model.patch_size, 2)
         read = decoder.T.reshape(-1, height, width)[latents]
         figure = drawing.draw_cells(
             denormalize(tile),

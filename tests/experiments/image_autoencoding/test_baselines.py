@@ -24,7 +24,7 @@ def test_mean_color_is_of_each_crop():
 def test_shrinking_keeps_no_more_than_the_values():
     images = smooth_images(2)
     few, more = (baselines.shrink(images, n) for n in (3, 3 * 8 * 12))
-    assert few.std(axis=(1, 2)).max() < 1e-6  # one pixel
+    assert few.std(axis=(1, 2)).max() < 1e-5  # one pixel
     assert psnr(more, images).min() > psnr(few, images).max() + 3
     assert baselines.shrink(images, 3 * 16 * 24) is images
 

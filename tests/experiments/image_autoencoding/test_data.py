@@ -1,4 +1,4 @@
-"""Crops of photos: to train on from above, to test on from below, damaged ones named."""
+"""Crops of photos: to train on from above, to test on from below; damage is named."""
 
 import numpy as np
 import pytest
@@ -34,10 +34,9 @@ def test_crops_to_train_on_are_above_those_to_test_on(tmp_path):
     for batch in train:
         for image, points in zip(batch["image"], batch["points"]):
             crop = denormalize(image)
-            mirrored = [
-                find(x, p) for x in (crop, crop[:, ::-1]) for p in pixels.values()
-            ]
-            ((row, _),) = filter(None, mirrored)
+            both = (crop, crop[:, ::-1])
+            places = [find(x, photo) for x in both for photo in pixels.values()]
+            ((row, _),) = filter(None, places)
             rows.append(row)
             assert len(set(points)) == 20 and 0 <= points.min() <= points.max() < 192
     assert len(set(rows)) > 8 and max(rows) + SIZE[0] <= 49  # 70% of 70
