@@ -4,6 +4,7 @@ Sources of images give them encoded, so that one place (`decoding.decode`) decid
 a file becomes pixels. All sources can be pickled for worker processes.
 """
 
+import dataclasses
 import glob
 import logging
 import pathlib
@@ -160,15 +161,51 @@ def _in_order(path: pathlib.Path) -> list[str | int]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
+class CorruptCount:
+    """Logs and counts corrupt examples, each once in a process (main or worker)."""
+
+    def __init__(self, limit: int):
+        """Allows so many; sys.maxsize for any number."""
+        self._limit = limit
+        self._indices: set[int] = set()
+        self._lock = threading.Lock()
+
+    def __contains__(self, index: int) -> bool:
+        """Whether the example at `index` was found corrupt."""
+        return index in self._indices
+
+    def add(self, index: int, error: CorruptExample) -> None:
+        """Counts the example at `index`, of which `error` says what is wrong.
+
+        Raises:
+          RuntimeError: there are more than the limit; too much would be missing to
+            compare results.
+        """
+        with self._lock:
+            if index in self._indices:  # another thread met it, or it came again
+                return
+            self._indices.add(index)
+            count = len(self._indices)
+        if count > self._limit:
+            raise RuntimeError(
+                f"more than {self._limit} corrupt examples, the last: {error}; repair"
+                " the data, or allow more by data.max_corrupt where the config has it"
+            ) from error
+        is_limited = self._limit < sys.maxsize
+        allowed = f" of at most {self._limit} allowed" if is_limited else ""
+        logger.warning("corrupt example %d%s: %s", count, allowed, error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the limit: each process has its own lock and count."""
+        return CorruptCount, (self._limit,)
+
+
 class SkipCorrupt:
     """Decodes the examples of a source; a corrupt one becomes the next good one.
 
     For training only: evaluation leaves a corrupt example out and says so. The rule
     (index + 1, + 2, ... around the end) depends on nothing but the files, so the
     order of training stays a function of the seed and the step.
-
-    Every corrupt example is logged and counted once in each process that reads it
-    (main or worker).
     """
 
     def __init__(
@@ -179,15 +216,11 @@ class SkipCorrupt:
         Args:
           source: gives the encoded examples, or files.
           decode: an example with its image decoded; raises CorruptExample.
-          limit: how many different examples may be corrupt; sys.maxsize for any
-            number. One more raises RuntimeError, because too much would be missing to
-            compare results.
+          limit: how many different examples may be corrupt, see CorruptCount.
         """
         self._source = source
         self._decode = decode
-        self._limit = limit
-        self._corrupt: set[int] = set()
-        self._lock = threading.Lock()
+        self._corrupt = CorruptCount(limit)
 
     def __len__(self) -> int:
         """The number of examples, corrupt ones included."""
@@ -203,24 +236,62 @@ class SkipCorrupt:
             try:
                 return self._decode(read(self._source, candidate))
             except CorruptExample as error:
-                self._count(candidate, error)
+                self._corrupt.add(candidate, error)
         raise RuntimeError(f"all {len(self)} examples are corrupt")
 
-    def _count(self, index: int, error: CorruptExample) -> None:
-        with self._lock:
-            if index in self._corrupt:  # another thread met it at the same time
-                return
-            self._corrupt.add(index)
-            count = len(self._corrupt)
-        if count > self._limit:
-            raise RuntimeError(
-                f"more than {self._limit} corrupt images, the last: {error}; repair"
-                " the data, or allow more by data.max_corrupt where the config has it"
-            ) from error
-        is_limited = self._limit < sys.maxsize
-        allowed = f" of at most {self._limit} allowed" if is_limited else ""
-        logger.warning("corrupt image %d%s: %s", count, allowed, error)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles all but the lock and the count: each process has its own."""
-        return SkipCorrupt, (self._source, self._decode, self._limit)
+class ReplaceCorrupt:
+    """A random preprocess, where the next good example stands in for a corrupt one.
+
+    For training on examples of which only a random part is decoded, such as a clip of
+    a video. That part may be good where another one is damaged, so, unlike in
+    SkipCorrupt, an example is tried again at each draw: what a step trains on depends
+    on the seed and the step, not on what was met before.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        preprocess: Callable[[Example, np.random.Generator], Example],
+        limit: int,
+    ):
+        """Wraps a preprocess.
+
+        Args:
+          source: of the examples, each of which has its "index".
+          preprocess: reads a random part of an example; raises CorruptExample.
+          limit: how many different examples may be corrupt, see CorruptCount.
+        """
+        self._source = source
+        self._preprocess = preprocess
+        self._corrupt = CorruptCount(limit)
+
+    def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+        """Returns what is made of the example, or of the next good one."""
+        drawn = _Preprocessed(self._source, self._preprocess, int(rng.integers(2**63)))
+        for offset in range(len(self._source)):
+            candidate = (example["index"] + offset) % len(self._source)
+            try:
+                return read(drawn, candidate)
+            except CorruptExample as error:
+                self._corrupt.add(candidate, error)
+        raise RuntimeError(f"all {len(self._source)} examples are corrupt")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Preprocessed:
+    """What is made of the examples of a source, with the same numbers at every try."""
+
+    source: Source
+    preprocess: Callable[[Example, np.random.Generator], Example]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        rng = np.random.default_rng([self.seed, index])
+        return self.preprocess(self.source[index], rng)
+
+    def name(self, index: int) -> str:
+        return str(self.source[index].get("name", f"example {index}"))

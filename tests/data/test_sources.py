@@ -12,6 +12,7 @@ from perceiver_jax.data.sources import (
     ArraySource,
     CorruptExample,
     Kept,
+    ReplaceCorrupt,
     SkipCorrupt,
     Subset,
     UnreadableExample,
@@ -49,7 +50,7 @@ def test_skip_corrupt_gives_the_next_good_example(caplog):
         assert decoded == [1, 1, 2, 4, 4, 5, 1]  # 6 goes on at the start
     warnings = [record.getMessage() for record in caplog.records]
     assert warnings == [  # each once, although read twice
-        f"corrupt image {count} of at most 3 allowed: file {name}: too short"
+        f"corrupt example {count} of at most 3 allowed: file {name}: too short"
         for count, name in [(1, 0), (2, 3), (3, 6)]
     ]
 
@@ -59,7 +60,7 @@ def test_skip_corrupt_stops_above_its_limit_and_counts_anew_in_a_worker():
     assert source[0]["decoded"] == source[1]["decoded"] == 1
     assert source[3]["decoded"] == 4
     worker = pickle.loads(pickle.dumps(source))
-    with pytest.raises(RuntimeError, match="more than 2 corrupt images.*file 6"):
+    with pytest.raises(RuntimeError, match="more than 2 corrupt examples.*file 6"):
         source[6]
     assert worker[6]["decoded"] == 1
 
@@ -68,7 +69,7 @@ def test_skip_corrupt_has_no_limit_where_none_is_said(caplog):
     numbers = ArraySource(x=np.arange(4))
     source = SkipCorrupt(numbers, _reject_multiples_of_three, limit=sys.maxsize)
     assert source[0] == {"decoded": 1}
-    assert caplog.messages[0].startswith("corrupt image 1: ")
+    assert caplog.messages[0].startswith("corrupt example 1: ")
 
 
 def test_skip_corrupt_stops_where_nothing_is_good():
@@ -181,3 +182,71 @@ def test_an_example_within_others_is_tried_no_more_often_and_named(waits):
     with pytest.raises(UnreadableExample, match="cat/5.jpg can't be read, tried 4"):
         read(within, 0)
     assert len(source.errors) == 5
+
+
+class Numbers:
+    """Examples that know their index."""
+
+    def __init__(self, count):
+        self._count = count
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, index):
+        return {"index": index, "name": f"number {index}"}
+
+
+def _mostly_good(example, rng):
+    """A random part of an example: of numbers that 3 divides, half are corrupt."""
+    part = int(rng.integers(1_000))
+    if example["index"] % 3 == 0 and part % 2:
+        raise CorruptExample(f"{example['name']}, part {part}")
+    return {"index": example["index"], "part": part}
+
+
+def test_what_stands_in_for_a_corrupt_part_depends_on_the_draw_alone(caplog):
+    source = Numbers(7)
+
+    def made(seeds):
+        replace = ReplaceCorrupt(source, _mostly_good, limit=3)
+        draw = np.random.default_rng
+        return {seed: replace(source[6], draw(seed)) for seed in seeds}
+
+    forward, backward = made(range(40)), made(reversed(range(40)))
+    assert forward == backward
+    # Of 6 half are corrupt; 0 comes next, of which half are, then 1.
+    counts = np.bincount([example["index"] for example in forward.values()])
+    assert counts[6] > 10 and counts[0] > 4 and counts[1] > 4 and counts.sum() == 40
+    parts = [example["part"] for example in forward.values()]
+    assert len(set(parts)) > 35
+    assert len(caplog.messages) == 4  # each of 6 and 0, in each of both
+
+
+def test_replace_corrupt_ends_where_too_much_is_missing():
+    source = Numbers(4)
+    rng = np.random.default_rng(0)
+
+    def never(example, rng):
+        raise CorruptExample(example["name"])
+
+    with pytest.raises(RuntimeError, match="more than 2 corrupt examples.*number 2"):
+        ReplaceCorrupt(source, never, limit=2)(source[0], rng)
+    with pytest.raises(RuntimeError, match="all 4 examples are corrupt"):
+        ReplaceCorrupt(source, never, limit=9)(source[0], rng)
+
+
+def test_replace_corrupt_reads_again_with_the_same_numbers(monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    source = Numbers(4)
+    drawn = []
+
+    def busy_once(example, rng):
+        drawn.append(int(rng.integers(1_000)))
+        if len(drawn) == 1:
+            raise OSError(errno.EIO, "server is away")
+        return example
+
+    replace = ReplaceCorrupt(source, busy_once, limit=0)
+    assert replace(source[2], np.random.default_rng(0))["index"] == 2
+    assert len(drawn) == 2 and drawn[0] == drawn[1]

@@ -68,7 +68,7 @@ def test_folder_of_images_trains_evaluates_and_names_corrupt_files(
         *data,
         f"--workdir={workdir}",
     )
-    assert "corrupt image 1 of at most 100" in log and "notes.jpg" in log
+    assert "corrupt example 1 of at most 100" in log and "notes.jpg" in log
     found = evaluate(workdir)
     assert 0 <= found["test/top1"] <= 1 and found["checkpoint"].endswith("/6")
     # The same number in other batches, over other devices, and at another step.

@@ -1,0 +1,1 @@
+"""Sound: decoded, read and written."""
