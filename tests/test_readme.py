@@ -201,11 +201,20 @@ def make_pairs(folder: pathlib.Path, rng: np.random.Generator) -> None:
             files.write_flow(folder / split / f"{name}_flow.flo", flow)
 
 
+def make_photos(folder: pathlib.Path, rng: np.random.Generator) -> None:
+    folder.mkdir()
+    for name, shape in (("a", (150, 60)), ("b", (140, 90))):
+        pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+
+
 MAKERS = {
     "images": make_images,
     "corpus": make_corpus,
     "texts": make_texts,
     "pairs": make_pairs,
+    "photos": make_photos,
 }
 
 
