@@ -34,7 +34,7 @@ def get_config(variant: str = "tiny") -> config_dict.ConfigDict:
     config.precision = "params=float32,compute=float32,output=float32"  # CPUs
 
     config.optimizer.name = "adamw"  # LAMB is for large batches
-    config.optimizer.learning_rate = 4e-3
+    config.optimizer.learning_rate = 6e-3
     config.optimizer.schedule = "warmup_cosine"
     config.optimizer.warmup_steps = 50
     config.optimizer.b2 = 0.98
@@ -54,8 +54,11 @@ def get_config(variant: str = "tiny") -> config_dict.ConfigDict:
     model.image_size = (40, 40)  # of crops, and of tiles of larger pictures
     model.patch_size = 4
     model.stem_channels = 64
-    model.num_bands = 16
-    model.max_resolution = (40, 40)
+    model.num_bands = 8
+    model.max_resolution = (10, 10)  # patches of a crop
+    # Half a crop's pixels: places between pixels then look like places on them. Finer
+    # bands would be told apart at pixels alone.
+    model.query_max_resolution = (20, 20)
     model.num_latents = 256
     model.latent_channels = 128
     model.latent_init_scale = 1.0  # of 0.02, they take long to look at different places
@@ -93,7 +96,8 @@ def _photos(config):
     config.model.image_size = (224, 224)
     config.model.stem_channels = 128
     config.model.num_bands = 64
-    config.model.max_resolution = (224, 224)
+    config.model.max_resolution = (56, 56)
+    config.model.query_max_resolution = (112, 112)
     config.model.num_latents = 1024
     config.model.latent_channels = 512
     config.model.code_channels = 16

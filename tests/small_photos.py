@@ -21,7 +21,8 @@ def make_config(**changes):
     config.model.patch_size = 4
     config.model.stem_channels = 8
     config.model.num_bands = 3
-    config.model.max_resolution = SIZE
+    config.model.max_resolution = (3, 4)
+    config.model.query_max_resolution = (6, 8)
     config.model.num_latents = 5
     config.model.latent_channels = 16
     config.model.code_channels = 2

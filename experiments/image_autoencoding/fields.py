@@ -18,6 +18,7 @@ RANGES = {
     "model.stem_channels": COUNT,
     "model.num_bands": COUNT,
     "model.max_resolution": PIXELS,
+    "model.query_max_resolution": PIXELS,
     "model.code_channels": COUNT,
 }
 

@@ -111,7 +111,7 @@ def place_features(
     Returns:
       [n, 2 num_bands + 1] float32.
     """
-    resolution = model.max_resolution[axis]
+    resolution = model.query_max_resolution[axis]
     return position.fourier_features(places[:, None], model.num_bands, [resolution])
 
 

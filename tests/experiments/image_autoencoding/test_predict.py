@@ -15,6 +15,7 @@ from perceiver_jax.data.flow.pairs import denormalize, normalize
 from perceiver_jax.data.video import files as video
 from perceiver_jax.engine.task import Identity
 
+
 def blur(pixels):
     """Means of 4x4 pixels: what a codec keeps of noise."""
     return pixels.reshape(11, 4, 15, 4, 3).mean((1, 3))
