@@ -70,7 +70,8 @@ class Forward:
             [lambda: position.FourierPosition(model.num_bands, model.max_resolution)],
             lambda: adapters.Patches(model.patch_size, model.stem_channels),
         )(image, is_training)
-        network = make_perceiver(model, make_decoder(model, output_channels=3))
+        decoder = make_decoder(model, output_channels=3)
+        network = make_perceiver(model, decoder)
         latents = network.encode(inputs, is_training=is_training)
         latents = Bottleneck(model.code_channels, model.latent_init_scale)(latents)
 
@@ -79,7 +80,7 @@ class Forward:
             parts = (jnp.asarray(rows)[row], jnp.asarray(columns)[column])
             return jnp.concatenate(parts, axis=-1).astype(latents.dtype)
 
-        return network.head(latents, points, None, is_training, embed=embed)
+        return decoder(latents, points, None, is_training, embed=embed)
 
 
 @dataclasses.dataclass
