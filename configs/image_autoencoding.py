@@ -27,16 +27,16 @@ def get_config(variant: str = "tiny") -> config_dict.ConfigDict:
     config.task = "image_autoencoding"
     config.batch_size = 8
     config.eval_batch_size = 16
-    config.steps = 1200
+    config.steps = 1000
     config.log_every = 100
-    config.eval_every = 300
-    config.checkpoint_every = 300
+    config.eval_every = 250
+    config.checkpoint_every = 250
     config.precision = "params=float32,compute=float32,output=float32"  # CPUs
 
     config.optimizer.name = "adamw"  # LAMB is for large batches
-    config.optimizer.learning_rate = 6e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.schedule = "warmup_cosine"
-    config.optimizer.warmup_steps = 50
+    config.optimizer.warmup_steps = 100
     config.optimizer.b2 = 0.98
     config.optimizer.clip_norm = 1.0
 
@@ -45,24 +45,24 @@ def get_config(variant: str = "tiny") -> config_dict.ConfigDict:
     data.test_photos = ""  # a folder; "": the lowest 30% of each photo, held out
     data.crops_per_photo = 4  # cut each time that a photo is decoded
     data.test_crops = 24  # of each photo
-    data.num_queries = 400  # pixels of a crop that a step decodes
+    data.num_queries = 512  # pixels of a crop that a step decodes
     data.loss = "l2"  # or "l1"
     data.max_corrupt = 100  # photos that may be damaged or too small before it stops
     data.num_workers = 0  # processes that read photos; 0: threads only
 
     config.model = model = base.get_model()
-    model.image_size = (40, 40)  # of crops, and of tiles of larger pictures
+    model.image_size = (56, 56)  # of crops, and of tiles of larger pictures
     model.patch_size = 4
     model.stem_channels = 64
-    model.num_bands = 8
-    model.max_resolution = (10, 10)  # patches of a crop
+    model.num_bands = 12
+    model.max_resolution = (14, 14)  # patches of a crop
     # Half a crop's pixels: places between pixels then look like places on them. Finer
     # bands would be told apart at pixels alone.
-    model.query_max_resolution = (20, 20)
+    model.query_max_resolution = (28, 28)
     model.num_latents = 256
     model.latent_channels = 128
     model.latent_init_scale = 1.0  # of 0.02, they take long to look at different places
-    model.code_channels = 4  # values of each latent that the decoder gets
+    model.code_channels = 8  # values of each latent that the decoder gets
     model.layers_per_block = 1
     model.num_self_heads = 4
     model.num_decoder_heads = 4

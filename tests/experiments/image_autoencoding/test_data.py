@@ -92,13 +92,13 @@ def test_damaged_and_small_photos_are_named_and_counted(tmp_path, caplog):
     for image in batch["image"]:
         crop = denormalize(image)
         assert find(crop, good) or find(crop[:, ::-1], good)
-    assert "b.png: " in caplog.text and "corrupt image 2 of at most 100" in caplog.text
+    assert "b.png: " in caplog.text and "corrupt example 2 of at most 100" in caplog.text
     assert "c.png: rows 0 to 42 of 60x15 pixels are smaller than a crop" in caplog.text
     batches = list(data.test_loader(config).batches())
     assert sum(batch["left_out"].sum() for batch in batches) == 2 * 3
     assert sum(batch["mask"].sum() for batch in batches) == 3
     config.data.max_corrupt = 1
-    with pytest.raises(RuntimeError, match="more than 1 corrupt images"):
+    with pytest.raises(RuntimeError, match="more than 1 corrupt "):
         _ = [x for _, x in zip(range(3), data.train_loader(config).batches())]
 
 

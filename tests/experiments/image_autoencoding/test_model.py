@@ -90,4 +90,4 @@ def test_every_number_of_latents_of_the_sweep_is_smaller_than_a_crop():
     config = configs.get_config()
     for point in configs.sweep():
         config.update_from_flattened_dict(point)
-        assert photo_model.coded_values(config.model) < 3 * 40 * 40
+        assert photo_model.coded_values(config.model) < 3 * 56 * 56
