@@ -18,7 +18,7 @@ EXTRAS = {
     "sweep": [MATPLOTLIB, "rich>=13.7", "submitit>=1.5.2"],
     "text": ["sentencepiece>=0.2.1"],
     "tfds": ["tensorflow-datasets>=4.9.9"],
-    "video": ["av>=14"],
+    "video": ["av>=14", MATPLOTLIB],
 }
 ALL = sorted({library for extra in EXTRAS.values() for library in extra})
 

@@ -135,7 +135,7 @@ class Predictor(abc.ABC):
         """Returns a record in lines for people."""
 
 
-def flag(default: Any, text: str, at_least: int | None = None) -> Any:
+def flag(default: Any, text: str, at_least: float | None = None) -> Any:
     """Returns a field that is a flag, of the type of its default."""
     return dataclasses.field(
         default=default, metadata={"help": text, "at_least": at_least}
@@ -151,6 +151,8 @@ def define_flags(predictor: type[Predictor]) -> None:
             flags.DEFINE_bool(name, default, text)
         elif isinstance(default, int):
             flags.DEFINE_integer(name, default, text, field.metadata["at_least"])
+        elif isinstance(default, float):
+            flags.DEFINE_float(name, default, text, field.metadata["at_least"])
         elif isinstance(default, tuple):
             flags.DEFINE_multi_string(name, list(default), text)
         else:

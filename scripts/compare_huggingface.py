@@ -57,7 +57,8 @@ def make_batch(shapes: Mapping[str, Any], num_tokens: int) -> Batch:
     for name, x in shapes.items():
         if x.dtype.kind == "b":
             batch[name] = np.ones(x.shape, bool)
-            batch[name][1, 12:] = False
+            if x.ndim > 1:
+                batch[name][1, 12:] = False
         elif x.dtype.kind == "i":
             batch[name] = rng.integers(0, num_tokens, x.shape, dtype=np.int32)
         else:
@@ -65,16 +66,17 @@ def make_batch(shapes: Mapping[str, Any], num_tokens: int) -> Batch:
     return batch
 
 
-def run_theirs(folder: pathlib.Path, model: Released, batch: Batch) -> np.ndarray:
-    """The outputs of transformers for a folder, as ours are scaled."""
+def run_theirs(folder: pathlib.Path, model: Released, batch: Batch) -> Any:
+    """The outputs of transformers for a folder, as ours are."""
     network = getattr(transformers, model.huggingface.architecture)
     network = network.from_pretrained(folder).eval()
-    arguments = {
-        name: torch.tensor(x, dtype=None if x.dtype.kind == "f" else torch.long)
-        for name, x in model.comparison.arguments(batch).items()
-    }
+    arguments = jax.tree.map(
+        lambda x: torch.tensor(x, dtype=None if x.dtype.kind == "f" else torch.long),
+        dict(model.comparison.arguments(batch)),
+    )
     with torch.no_grad():
-        return model.comparison.scale * network(**arguments).logits.numpy()
+        found = network(**arguments).logits
+    return model.comparison.outputs(jax.tree.map(np.asarray, found))
 
 
 def compare(
@@ -84,14 +86,18 @@ def compare(
     restored = restore.load(workdir)
     network = build.make_model(restored.config)
     num_tokens = restored.config.model.get("vocab_size", 2)
-    batch = make_batch(network.batch(2), num_tokens)
+    batch = model.comparison.prepare(make_batch(network.batch(2), num_tokens))
     forward = make_forward(network.forward, parse_policy(PRECISION))
     with jax.default_matmul_precision("highest"):
         apply = jax.jit(forward.apply, static_argnums=4)
         ours, _ = apply(*restored.whole_variables, None, batch, False)
     theirs = run_theirs(folder, model, batch)
-    error = np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max()
-    print(f"{title:58} {str(theirs.shape):18} {error:.1e}", flush=True)
+    errors = jax.tree.map(
+        lambda a, b: np.abs(np.asarray(a) - b).max() / np.abs(b).max(), ours, theirs
+    )
+    error = max(jax.tree.leaves(errors))
+    sizes = ", ".join("x".join(map(str, x.shape)) for x in jax.tree.leaves(theirs))
+    print(f"{title:58} {sizes:28} {error:.1e}", flush=True)
     return bool(error <= LIMIT)
 
 
@@ -138,7 +144,7 @@ def main(_) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         print(f"transformers {transformers.__version__}, torch {torch.__version__}")
-        print(f"{'model':58} {'outputs':18} largest difference / largest output")
+        print(f"{'model':58} {'outputs':28} largest difference / largest output")
         good = [convert_theirs(model, folder / name) for name, model in MODELS.items()]
         good += [
             export_ours(model, folder / name)

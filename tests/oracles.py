@@ -28,7 +28,7 @@ HUGGINGFACE = {
     "optical_flow": "optical_flow",
 }
 # Our model name: the name of its list of released parameters.
-LISTS = DEEPMIND | {"optical_flow": "flow"}
+LISTS = DEEPMIND | {"optical_flow": "flow", "video_autoencoding": "video"}
 
 
 def small_fields(name):

@@ -159,6 +159,8 @@ def board(workdir: pathlib.Path) -> list[tuple[str, int, Any]]:
                 shown = value.simple_value
                 if value.HasField("image"):
                     shown = value.image.encoded_image_string
+                elif value.HasField("audio"):
+                    shown = value.audio.encoded_audio_string
                 elif value.HasField("tensor"):
                     shown = value.tensor.string_val[0].decode()
                 found.append((value.tag, event.step, shown))

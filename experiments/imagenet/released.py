@@ -90,7 +90,8 @@ def _square(side: int) -> tuple[int, int]:
     return side, side
 
 
-def _side(size: tuple[int, int]) -> int:
+def _side(size: tuple[int, int], model: Mapping[str, Any]) -> int:
+    del model
     return size[0]
 
 

@@ -1,5 +1,8 @@
 """The model of optical flow that DeepMind released, and Hugging Face's of the same."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
@@ -48,6 +51,16 @@ def _arguments(batch: Batch) -> dict[str, np.ndarray]:
     return {"inputs": np.moveaxis(patches, -1, 2)}
 
 
+def _in_pixels(flow_there: np.ndarray) -> np.ndarray:
+    """Of the two legacy factors theirs has the division by 100 alone."""
+    return 100 * flow.PIXELS_PER_OUTPUT * flow_there
+
+
+def _list(size: Sequence[int], model: Mapping[str, Any]) -> list[int]:
+    del model
+    return list(size)
+
+
 MODELS = (
     Released(
         name="optical_flow",
@@ -66,15 +79,14 @@ MODELS = (
             },
             numbers={"decoder_query_residual": False},
             sizes=(
-                Field("model.image_size", "train_size", tuple, list),
-                Field("model.max_resolution", "train_size", tuple, list),
+                Field("model.image_size", "train_size", tuple, _list),
+                Field("model.max_resolution", "train_size", tuple, _list),
             ),
         ),
         comparison=Comparison(
             settings={"d_model": 322, "train_size": [10, 14], "num_blocks": 1},
             arguments=_arguments,
-            # Of the two legacy factors theirs has the division by 100 alone.
-            scale=100 * flow.PIXELS_PER_OUTPUT,
+            outputs=_in_pixels,
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """Evaluation: every example once, the same numbers for any batch or device count."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import haiku as hk
@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from perceiver_jax.engine import metrics, sharding
-from perceiver_jax.engine.task import Batch, Task
+from perceiver_jax.engine.task import Batch, Sound, Task
 
-MAX_SHOWN = 8  # examples that are handed to an Evaluation's pictures and texts
+MAX_SHOWN = 8  # examples that are handed to an Evaluation's pictures, texts and sounds
 
 
 class Variables(NamedTuple):
@@ -36,10 +36,17 @@ class Results(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What people look at: "set/name" -> picture [h, w, 3] uint8, and -> Markdown."""
+    """What people look at and listen to, each by "set/name".
+
+    Attributes:
+      pictures: [h, w, 3] uint8.
+      texts: Markdown.
+      sounds: of any rate.
+    """
 
     pictures: dict[str, np.ndarray]
     texts: dict[str, str]
+    sounds: dict[str, Sound]
 
 
 class Evaluator:
@@ -99,19 +106,19 @@ class Evaluator:
 
     def samples(self, variables: Variables) -> Samples:
         """Shows the first examples of each set."""
-        shown = Samples({}, {})
+        shown = Samples({}, {}, {})
         for name, evaluation in self._task.evaluations.items():
-            if evaluation.pictures is None and evaluation.texts is None:
+            makers: tuple[Callable[..., Mapping[str, Any]] | None, ...]
+            makers = (evaluation.pictures, evaluation.texts, evaluation.sounds)
+            if not any(makers):
                 continue
             batch = next(iter(evaluation.batches()))
             outputs, batch = self._run_on(self._show, variables, batch)
             outputs, batch = _valid_rows((outputs, batch), batch["mask"])
-            if evaluation.pictures is not None:
-                for key, picture in evaluation.pictures(outputs, batch).items():
-                    shown.pictures[f"{name}/{key}"] = picture
-            if evaluation.texts is not None:
-                for key, text in evaluation.texts(outputs, batch).items():
-                    shown.texts[f"{name}/{key}"] = text
+            for make, found in zip(makers, shown):
+                if make is not None:
+                    for key, value in make(outputs, batch).items():
+                        found[f"{name}/{key}"] = value
         return shown
 
     def _run(

@@ -4,11 +4,13 @@ A file is a row of records: length [8 bytes], its checksum [4], an Event, and it
 checksum [4].
 """
 
+import io
 import logging
 import pathlib
 import socket
 import struct
 import time
+import wave
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -49,6 +51,25 @@ class EventFile:
     def text(self, step: int, name: str, text: str) -> None:
         """Writes Markdown."""
         self._summary(step, summary.text(name, text))
+
+    def sound(self, step: int, name: str, samples: np.ndarray, rate: int) -> None:
+        """Writes samples [n] from -1 to 1, at so many a second; louder is clipped."""
+        wav = io.BytesIO()
+        with wave.open(wav, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            levels = np.round(np.clip(samples, -1, 1) * 32_767)
+            file.writeframes(levels.astype("<i2").tobytes())
+        audio = summary_pb2.Summary.Audio(
+            sample_rate=rate,
+            num_channels=1,
+            length_frames=len(samples),
+            encoded_audio_string=wav.getvalue(),
+            content_type="audio/wav",
+        )
+        value = summary_pb2.Summary.Value(tag=name, audio=audio)
+        self._summary(step, summary_pb2.Summary(value=[value]))
 
     def flush(self) -> None:
         """Brings what was written to the disk."""

@@ -44,9 +44,10 @@ class Keeper(NamedTuple):
             found = self.evaluator(variables).metrics
             logger.info("evaluated step %d  %s", step, show(found))
             self.writer.scalars(step, found)
-            pictures, texts = self.evaluator.samples(variables)
-            self.writer.pictures(step, pictures)
-            self.writer.texts(step, texts)
+            samples = self.evaluator.samples(variables)
+            self.writer.pictures(step, samples.pictures)
+            self.writer.texts(step, samples.texts)
+            self.writer.sounds(step, samples.sounds)
             # Last: what has no numbers in its checkpoint is evaluated again later.
             self.checkpoints.add_metrics(step, found)
         self.goodput.note(step)

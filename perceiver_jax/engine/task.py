@@ -9,7 +9,7 @@ task.identity     what inputs and outputs stand for
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -67,6 +67,13 @@ class TrainData(Protocol):
         """
 
 
+class Sound(NamedTuple):
+    """Sound to listen to: samples [n] from -1 to 1, and how many are a second."""
+
+    samples: np.ndarray
+    rate: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """One set to evaluate on.
@@ -80,6 +87,7 @@ class Evaluation:
       summary: gathered predictions -> {name: number}, for metrics that are no means.
       pictures: (outputs, batch) -> {name: [h, w, 3] uint8}, of the first batch.
       texts: (outputs, batch) -> {name: Markdown}, of the first batch.
+      sounds: (outputs, batch) -> {name: Sound}, of the first batch.
     """
 
     batches: Callable[[], Iterable[Batch]]
@@ -87,6 +95,7 @@ class Evaluation:
     summary: Callable[[Mapping[str, np.ndarray]], Mapping[str, float]] | None = None
     pictures: Callable[[Outputs, Batch], Mapping[str, np.ndarray]] | None = None
     texts: Callable[[Outputs, Batch], Mapping[str, str]] | None = None
+    sounds: Callable[[Outputs, Batch], Mapping[str, Sound]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from perceiver_jax.engine import event_files, files
+from perceiver_jax.engine.task import Sound
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,15 @@ class Writer:
             for name, text in texts.items():
                 logger.info("%s\n%s", name, text)
                 self._board.text(step, name, text)
+            self._board.flush()
+
+    def sounds(self, step: int, sounds: Mapping[str, Sound]) -> None:
+        """Writes sounds to TensorBoard."""
+        if not self._active:
+            return
+        with files.named_in_errors(self._workdir):
+            for name, sound in sounds.items():
+                self._board.sound(step, name, *sound)
             self._board.flush()
 
     def parameters(self, params: Mapping[str, Mapping[str, Any]]) -> None:

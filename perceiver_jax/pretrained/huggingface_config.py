@@ -23,7 +23,8 @@ def _count(value: Any) -> int:
     return value or 0
 
 
-def _count_or_null(value: int) -> int | None:
+def _count_or_null(value: int, model: Mapping[str, Any]) -> int | None:
+    del model
     return value or None
 
 
@@ -143,7 +144,7 @@ def to_config(
         "model_type": "perceiver",
         "hidden_act": _GELU[ours["gelu"]],
         **{
-            field.theirs: field.to_theirs(ours[name])
+            field.theirs: field.to_theirs(ours[name], ours)
             for name, field in _model_sizes(model).items()
         },
         "d_model": input_channels,

@@ -11,7 +11,8 @@ from perceiver_jax.pretrained.rules import Rule
 Batch = Mapping[str, np.ndarray]
 
 
-def _same(value: Any) -> Any:
+def _same(value: Any, model: Mapping[str, Any] | None = None) -> Any:
+    del model
     return value
 
 
@@ -22,13 +23,13 @@ class Field(NamedTuple):
       ours: "model.FIELD" or "data.FIELD".
       theirs: the field of config.json.
       to_ours: their value to ours.
-      to_theirs: our value to theirs.
+      to_theirs: our value, and all of our config's `model`, to theirs.
     """
 
     ours: str
     theirs: str
     to_ours: Callable[[Any], Any] = _same
-    to_theirs: Callable[[Any], Any] = _same
+    to_theirs: Callable[[Any, Mapping[str, Any]], Any] = _same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,14 +60,16 @@ class Comparison:
     Attributes:
       settings: of transformers' PerceiverConfig, beside those of the script.
       arguments: our batch -> the arguments of their model, by name.
-      scale: their outputs times this are ours.
+      prepare: a random batch -> ours to compare with.
+      outputs: their outputs -> arrays such as our outputs.
       training: flags of experiments.train for a run of some seconds, to be exported;
         none where the other direction is enough.
     """
 
     settings: Mapping[str, Any]
-    arguments: Callable[[Batch], Mapping[str, np.ndarray]]
-    scale: float = 1.0
+    arguments: Callable[[Batch], Mapping[str, Any]]
+    prepare: Callable[[Batch], Batch] = _same
+    outputs: Callable[[Any], Any] = _same
     training: Sequence[str] = ()
 
 

@@ -11,7 +11,7 @@ import regression
 from perceiver_jax.data import loader, sources
 from perceiver_jax.engine import evaluation, sharding
 from perceiver_jax.engine.forward import make_forward
-from perceiver_jax.engine.task import Evaluation
+from perceiver_jax.engine.task import Evaluation, Sound
 
 ROWS = {**regression.batch(0, size=29), "label": np.arange(29)}
 del ROWS["mask"]
@@ -144,6 +144,7 @@ def test_corrupt_examples_are_counted_over_devices_and_batches(compile_with):
 )
 def test_samples_are_the_first_examples_of_each_set(batch_size, parallel, shown):
     looked_at = []
+    sound = Sound(np.zeros(3), 8_000)
 
     def pictures(outputs, batch):
         looked_at.append((outputs, batch["label"]))
@@ -153,10 +154,12 @@ def test_samples_are_the_first_examples_of_each_set(batch_size, parallel, shown)
         batch_size,
         parallel,
         test={"pictures": pictures, "texts": lambda *_: {"b": "words"}},
+        heard={"sounds": lambda *_: {"c": sound}},
         quiet={},
     )
     samples = evaluate.samples(variables)
     assert list(samples.pictures) == ["test/a"] and samples.texts == {"test/b": "words"}
+    assert samples.sounds == {"heard/c": sound}
     ((outputs, rows),) = looked_at
     assert len(outputs) == shown
     np.testing.assert_array_equal(rows, np.arange(shown))

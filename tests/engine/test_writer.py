@@ -1,6 +1,7 @@
 """What a run writes of itself, and what is dropped when it goes on."""
 
 import io
+import wave
 
 import numpy as np
 import PIL.Image
@@ -8,6 +9,7 @@ import programs
 import pytest
 
 from perceiver_jax.engine import writer
+from perceiver_jax.engine.task import Sound
 from perceiver_jax.engine.writer import METRICS, Writer, read_metrics
 
 ROWS = [
@@ -88,6 +90,18 @@ def test_tensorboard_shows_numbers_pictures_and_texts(tmp_path, caplog):
     assert text == ("test/said/text_summary", 1, "**words**")
 
 
+def test_tensorboard_plays_sounds(tmp_path):
+    wave_form = np.sin(np.arange(800) / 5)
+    with Writer(tmp_path, 0) as made:
+        made.sounds(2, {"test/heard": Sound(1.5 * wave_form, 8_000)})
+    ((tag, step, wav),) = programs.board(tmp_path)
+    assert (tag, step) == ("test/heard", 2)
+    with wave.open(io.BytesIO(wav)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (8_000, 1)
+        found = np.frombuffer(file.readframes(800), "<i2") / 32_767
+    np.testing.assert_allclose(found, np.clip(1.5 * wave_form, -1, 1), atol=1e-4)
+
+
 def test_parameters_are_told_by_part_and_listed_in_a_file(tmp_path, caplog):
     shape = lambda *sizes: np.zeros(sizes, np.float32)
     params = {
@@ -108,6 +122,7 @@ def test_other_processes_write_nothing(tmp_path):
         silent.scalars(1, {"train/loss": 3.0})
         silent.pictures(1, {"a": np.zeros((2, 2, 3), np.uint8)})
         silent.texts(1, {"a": "b"})
+        silent.sounds(1, {"a": Sound(np.zeros(3), 8_000)})
         silent.parameters({"m": {"w": np.zeros(3)}})
     assert not list(tmp_path.iterdir())
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from perceiver_jax.data.audio import decoding
 from perceiver_jax.data.sources import CorruptExample, Example
-from perceiver_jax.data.video.container import MediaFile, open_file
+from perceiver_jax.data.video.container import STREAMS, MediaFile, open_file
 
 FRAME_RATE = 25  # of the papers' clips, a second
 SAMPLE_RATE = 48_000
@@ -43,14 +43,20 @@ class Info:
         return self.sample_rate is not None
 
 
-def probe(path: str | os.PathLike[str]) -> Info:
+def probe(
+    path: str | os.PathLike[str], streams: Collection[str] = tuple(STREAMS)
+) -> Info:
     """Returns what a file says about itself; nothing is decoded.
+
+    Args:
+      path: the file.
+      streams: "video", "audio" or both; what else there is, is passed over.
 
     Raises:
       FileNotFoundError: it is not there.
-      CorruptExample: it is damaged, or holds neither video nor sound.
+      CorruptExample: it is damaged, or holds none of the streams.
     """
-    with open_file(path) as file:
+    with open_file(path, streams) as file:
         return Info(
             file.duration(),
             file.frame_rate if file.video else None,
@@ -66,6 +72,7 @@ def read_clip(
     frame_rate: int = FRAME_RATE,
     sample_rate: int = SAMPLE_RATE,
     pad: bool = False,
+    streams: Collection[str] = tuple(STREAMS),
 ) -> Example:
     """Reads a clip; of the file, only what the clip needs is decoded.
 
@@ -82,6 +89,7 @@ def read_clip(
       frame_rate: frames a second.
       sample_rate: samples a second.
       pad: fill up a clip that is too short with black frames and silence.
+      streams: see `probe`.
 
     Returns:
       "video": [T, H, W, 3] uint8, or None.
@@ -91,11 +99,11 @@ def read_clip(
 
     Raises:
       FileNotFoundError: the file is not there.
-      CorruptExample: the file is damaged, or ends too early.
+      CorruptExample: the file is damaged, ends too early, or has none of the streams.
       ValueError: frames have no whole number of samples.
     """
     wanted = _Wanted(start, num_frames, size, frame_rate, sample_rate)
-    with open_file(path) as file:
+    with open_file(path, streams) as file:
         clip = _read(file, wanted)
         found = clip["num_frames"]
         if not file.video:

@@ -6,7 +6,7 @@ import errno
 import math
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -14,6 +14,8 @@ from perceiver_jax import extras
 from perceiver_jax.data.sources import CorruptExample
 
 av = extras.Library("av", extra="video")
+
+STREAMS = {"video": "video", "audio": "sound"}  # kinds, and how people call them
 
 _FRAME_RATE = Fraction(25)  # where a file does not say
 
@@ -106,12 +108,18 @@ class MediaFile:
 
 
 @contextlib.contextmanager
-def open_file(path: str | os.PathLike[str]) -> Iterator[MediaFile]:
+def open_file(
+    path: str | os.PathLike[str], streams: Collection[str] = tuple(STREAMS)
+) -> Iterator[MediaFile]:
     """Opens a file of video, of sound, or of both.
+
+    Args:
+      path: the file.
+      streams: which of STREAMS are wanted; the file then seems to have no others.
 
     Raises:
       OSError: it is not there, or can't be read, now or later.
-      CorruptExample: it can't be decoded, now or later, or holds neither.
+      CorruptExample: it can't be decoded, now or later, or holds none of them.
     """
     path = pathlib.Path(path)
     try:
@@ -119,8 +127,11 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[MediaFile]:
             video = next(filter(_is_video, container.streams.video), None)
             audio = next(filter(_is_decoded, container.streams.audio), None)
             first = video or audio
-            if first is None:
-                raise CorruptExample(f"{path} holds neither video nor sound.")
+            video = video if "video" in streams else None
+            audio = audio if "audio" in streams else None
+            if video is None and audio is None:
+                words = " and no ".join(STREAMS[stream] for stream in streams)
+                raise CorruptExample(f"{path} holds no {words}.")
             origin = float((first.start_time or 0) * first.time_base)
             yield MediaFile(path, container, video, audio, origin)
     except (av.FFmpegError, OSError) as error:

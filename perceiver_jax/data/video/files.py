@@ -1,11 +1,13 @@
 """Video files, read frame by frame, and written, perhaps with sound (PyAV)."""
 
+import math
 import pathlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from scipy import signal
 
 from perceiver_jax import extras
 from perceiver_jax.data.audio import files as sound_files
@@ -13,6 +15,7 @@ from perceiver_jax.data.sources import CorruptExample
 
 av = extras.Library("av", extra="video")
 
+_SAMPLE_RATE = 48_000
 _SOUND_BITS = 192_000  # a second; FFmpeg's AAC clicks now and then at its default
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
@@ -57,11 +60,15 @@ def write(
       rate: frames a second.
       sound: [samples, 1] float in [-1, 1], which begins with the first frame; louder
         is clipped.
-      sample_rate: samples a second.
+      sample_rate: samples a second; where AAC has no such rate, 48,000 are written.
 
     Raises:
       ValueError: the sound is of another shape, or not finite.
     """
+    if sound is not None and sample_rate not in av.Codec("aac", "w").audio_rates:
+        steps = math.gcd(sample_rate, _SAMPLE_RATE)
+        up, down = _SAMPLE_RATE // steps, sample_rate // steps
+        sound, sample_rate = signal.resample_poly(sound, up, down), _SAMPLE_RATE
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.pix_fmt = "yuv420p"

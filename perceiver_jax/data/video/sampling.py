@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from perceiver_jax.data.sources import Example
 from perceiver_jax.data.video import clips
+from perceiver_jax.data.video.container import STREAMS
 from perceiver_jax.data.video.lists import Listing, Segment
 
 
@@ -69,6 +71,7 @@ class ClipReader:
       frame_rate: frames a second.
       sample_rate: samples a second.
       pad: see clips.read_clip.
+      streams: see clips.read_clip.
     """
 
     num_frames: int
@@ -76,6 +79,7 @@ class ClipReader:
     frame_rate: int = clips.FRAME_RATE
     sample_rate: int = clips.SAMPLE_RATE
     pad: bool = False
+    streams: Sequence[str] = tuple(STREAMS)
 
     def random(self, example: Example, rng: np.random.Generator) -> Example:
         """Reads a clip that begins at a random frame.
@@ -107,7 +111,7 @@ class ClipReader:
     def _room(self, example: Example) -> int:
         """Returns how many frames later than the segment a clip can begin."""
         segment: Segment = example["segment"]
-        end = clips.probe(segment.path).duration
+        end = clips.probe(segment.path, self.streams).duration
         if segment.end is not None:
             end = min(end, segment.end)
         # Seconds are rounded in files and lists, by up to a millisecond.
@@ -124,5 +128,6 @@ class ClipReader:
             self.frame_rate,
             self.sample_rate,
             self.pad,
+            self.streams,
         )
         return {**clip, "label": example["label"], "name": example["name"]}

@@ -104,6 +104,17 @@ class Modality:
             **lengths,
         )
 
+    def known(self, counts: jax.Array) -> jax.Array:
+        """Returns which elements [B, M] are there: bool.
+
+        Args:
+          counts: [B] int, how many cells of the first axis are, from the first one on:
+            frames of a video that ends early; 0 where there is none at all.
+        """
+        first, step = self.grid[0], self.patch[0]
+        cells = jnp.repeat(step * jnp.arange(first), self.num_elements // first)
+        return cells < counts[:, None]
+
     def positions(self) -> jax.Array:
         """Returns the Fourier features of all elements in order, [M, channels]."""
         return position.grid_fourier_features(
@@ -177,8 +188,8 @@ class ModalityInputs(hk.Module):
           arrays: by modality, [B, *shape, channels].
           hidden: [B] bool, true where all elements of an example are replaced by one
             learned embedding, so that the model knows that there was something.
-          known: [B] bool, false where an example has no such modality: its elements
-            are not attended to.
+          known: [B] int, how much there is, see Modality.known; elements that are not
+            there are not attended to.
         """
         hidden, known = hidden or {}, known or {}
         parts, masks = [], []
@@ -191,8 +202,11 @@ class ModalityInputs(hk.Module):
                     covered = hidden[name][:, None, None]
                     x = jnp.where(covered, token.astype(x.dtype), x)
             parts.append(x)
-            has_it = known.get(name, jnp.ones(len(x), bool))
-            masks.append(jnp.broadcast_to(has_it[:, None], x.shape[:2]))
+            masks.append(
+                modality.known(known[name])
+                if name in known
+                else jnp.ones(x.shape[:2], bool)
+            )
         mask = jnp.concatenate(masks, axis=1) if known else None
         return Inputs(jnp.concatenate(parts, axis=1), mask)
 

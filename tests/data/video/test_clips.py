@@ -205,3 +205,16 @@ def test_frames_are_turned_as_players_show_them(tmp_path, turns):
         assert np.abs(found.astype(int) - expected).mean() < 4
     shorter = clips.read_clip(path, 0, 1, 16)["video"]
     assert shorter.shape == (1, *(n // 2 for n in expected.shape[:2]), 3)
+
+
+def test_a_stream_that_is_not_wanted_is_passed_over(tmp_path):
+    sound = small_media.tone(1.2, 48_000)
+    path = small_media.write(tmp_path / "x.mp4", REGULAR, sound, rate=48_000)
+    heard = clips.read_clip(path, 0.4, 16, streams=("audio",))
+    assert heard["video"] is None and heard["num_samples"] == 16 * 1920
+    assert difference(heard["audio"], 0.4) < 0.05
+    assert clips.probe(path, ("audio",)).duration == pytest.approx(1.2, abs=0.03)
+    assert clips.read_clip(path, 0.4, 16, streams=("video",))["audio"] is None
+    silent = small_media.write(tmp_path / "y.mp4", REGULAR)
+    with pytest.raises(CorruptExample, match=r"y\.mp4 holds no sound\."):
+        clips.read_clip(silent, 0, 16, streams=("audio",))

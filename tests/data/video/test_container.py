@@ -74,7 +74,7 @@ def test_a_cover_picture_is_no_video(tmp_path):
 def test_a_file_of_neither_is_named(tmp_path):
     path = tmp_path / "x.srt"
     path.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
-    with pytest.raises(CorruptExample, match=r"x\.srt holds neither video nor sound"):
+    with pytest.raises(CorruptExample, match=r"x\.srt holds no video and no sound"):
         with container.open_file(path):
             pass
 

@@ -78,10 +78,23 @@ def test_what_is_hidden_leaves_nothing_but_its_place():
 
 
 def test_what_is_not_known_is_not_attended_to():
-    inputs, _ = read(examples(), known={"sound": jnp.asarray([True, False])})
+    sound = slices(ALL)["sound"]
+    inputs, _ = read(examples(), known={"sound": jnp.asarray([3, 0])})
     expected = np.ones((2, 12), bool)
-    expected[1, slices(ALL)["sound"]] = False
+    expected[:, sound] = [[True, False, False], [False, False, False]]
     np.testing.assert_array_equal(inputs.mask, expected)
+
+
+def test_a_video_that_ends_early_lacks_its_last_frames():
+    video = Modality("video", (4, 4, 4), 1, (2, 2, 2), 1, (2, 2, 2))
+    known = video.known(jnp.asarray([4, 3, 2, 1, 0]))
+    assert known.reshape(5, 2, 4).all(-1).tolist() == [
+        [True, True],
+        [True, True],
+        [True, False],
+        [True, False],
+        [False, False],
+    ]
 
 
 def queries(modality, points):

@@ -1,0 +1,40 @@
+"""A small autoencoder of clips, untrained."""
+
+import jax
+
+from configs import video_autoencoding
+from experiments import build
+from perceiver_jax.engine.evaluation import Variables
+from perceiver_jax.engine.forward import make_forward, parse_policy
+
+FIELDS = {
+    "batch_size": 4,
+    "eval_batch_size": 4,
+    "data.rendered_clips": 40,
+    "data.points.audio": 2,
+    "data.points.video": 6,
+    "model.num_frames": 2,
+    "model.image_size": (8, 8),
+    "model.samples_per_frame": 32,
+    "model.video_max_resolution": (4, 4),
+    "model.num_latents": 4,
+    "model.latent_channels": 16,
+    "model.layers_per_block": 1,
+}
+
+
+def make_config(**changes):
+    config = video_autoencoding.get_config("shapes")
+    config.update_from_flattened_dict({**FIELDS, **changes})
+    return config
+
+
+def random_variables(config):
+    """The forward pass, and variables of it that are not those of initialisation."""
+    model = build.make_model(config)
+    forward = make_forward(model.forward, parse_policy(config.precision))
+    params, state = forward.init(jax.random.key(0), model.batch(1), False)
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys)]
+    return forward, Variables(jax.tree.unflatten(tree, noisy), state)
