@@ -6,7 +6,6 @@ image [B, H, W, 3] -> patches -> latents [B, N, D] -> code [B, N, code_channels]
 
 import dataclasses
 
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +15,9 @@ from experiments.image_autoencoding.fields import check_sizes
 from experiments.image_autoencoding.outputs import Measure
 from experiments.model_parts import make_decoder, make_perceiver
 from perceiver_jax.engine.task import Batch, Model
-from perceiver_jax.model import attention, position
+from perceiver_jax.model import position
 from perceiver_jax.model.adapters import image as adapters
-from perceiver_jax.model.processor import Latents
+from perceiver_jax.model.bottleneck import Bottleneck
 
 
 def make_model(config: config_dict.ConfigDict) -> Model:
@@ -81,22 +80,6 @@ class Forward:
             return jnp.concatenate(parts, axis=-1).astype(latents.dtype)
 
         return decoder(latents, points, None, is_training, embed=embed)
-
-
-@dataclasses.dataclass
-class Bottleneck(hk.Module):
-    """What the decoder gets of latents: a few values of each, and which one it is."""
-
-    code_channels: int
-    init_scale: float = 0.02  # of what tells latents apart
-    name: str | None = None
-
-    def __call__(self, latents: Latents) -> Latents:
-        """Maps latents [B, N, D] to others of the same shape."""
-        num_latents, channels = latents.shape[1:]
-        code = attention.Projection(self.code_channels, name="code")(latents)
-        own = position.learned_array("latents", num_latents, channels, self.init_scale)
-        return attention.Projection(channels, name="from_code")(code) + own
 
 
 def place_features(
