@@ -108,15 +108,18 @@ class Predictor(predicting.Predictor):
         return height, width
 
     def attend(self, look: Apply, item: Item, folder: Folder) -> list[str]:
-        """See the base class; of the picture's first tile."""
+        """See the base class; of the tile in the picture's middle."""
         model, (height, width) = self.config.model, self._tile
-        tile = self._read(item)[:height, :width]
+        image = self._read(item)
+        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        tile = image[top : top + height, left : left + width]
         maps = look({"image": tile[None]})
         encoder = np.asarray(maps[drawing.ENCODER])[0].mean(0)  # [N, M]
         decoder = np.asarray(maps[drawing.DECODER])[0].mean(0)  # [O, N]
         grid = (height // model.patch_size, width // model.patch_size)
         latents = drawing.choose_latents(encoder[None], NUM_LATENTS)
-        looked = encoder.reshape(-1, *grid)[latents]
+        looked = np.concatenate([encoder[latents], encoder.mean(0, keepdims=True)])
+        looked = looked.reshape(-1, *grid)
         looked = looked.repeat(model.patch_size, 1).repeat(model.patch_size, 2)
         read = decoder.T.reshape(-1, height, width)[latents]
         figure = drawing.draw_cells(
@@ -124,6 +127,7 @@ class Predictor(predicting.Predictor):
             np.concatenate([looked, read]),
             [
                 *(f"latent {n} looks at" for n in latents),
+                "all latents look at",  # so that each is read below where it looks
                 *(f"latent {n} is read by" for n in latents),
             ],
         )
