@@ -7,8 +7,8 @@ r"""Photos into a few values, and out of them pixel by pixel (Perceiver IO's que
 
 | variant | what | parameters |
 | --- | --- | --- |
-| tiny | crops of scikit-learn's two photos, for 2 CPU cores | |
-| photos | a folder of photos, or ImageNet's, for a TPU v4-32 | |
+| tiny | crops of scikit-learn's two photos, for 2 CPU cores | 316,611 |
+| photos | a folder of photos, or ImageNet's, for a TPU v4-32 | 22,290,763 |
 """
 
 from ml_collections import config_dict
@@ -27,10 +27,10 @@ def get_config(variant: str = "tiny") -> config_dict.ConfigDict:
     config.task = "image_autoencoding"
     config.batch_size = 8
     config.eval_batch_size = 16
-    config.steps = 1000
+    config.steps = 4000
     config.log_every = 100
-    config.eval_every = 250
-    config.checkpoint_every = 250
+    config.eval_every = 500
+    config.checkpoint_every = 500
     config.precision = "params=float32,compute=float32,output=float32"  # CPUs
 
     config.optimizer.name = "adamw"  # LAMB is for large batches
