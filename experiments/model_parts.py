@@ -5,7 +5,13 @@ All are made inside a Haiku function.
 
 from ml_collections import config_dict
 
-from perceiver_jax.model import attention, perceiver, processor, transformer
+from perceiver_jax.model import (
+    attention,
+    bottleneck,
+    perceiver,
+    processor,
+    transformer,
+)
 
 
 def make_perceiver(
@@ -26,13 +32,7 @@ def make_processor(
 ) -> processor.Processor | processor.IterativeProcessor:
     """Makes the latent Transformer, which looks at the inputs again if it is to."""
     if model.num_cross_attends == 1:
-        return processor.Processor(
-            model.num_blocks,
-            model.layers_per_block,
-            lambda: make_self_attention(model),
-            model.share_weights,
-            model.remat,
-        )
+        return _make_latent_transformer(model)
     return processor.IterativeProcessor(
         model.num_blocks,
         model.layers_per_block,
@@ -42,6 +42,25 @@ def make_processor(
         model.cross_attends_at_start,
         model.share_weights,
         model.remat,
+    )
+
+
+def _make_latent_transformer(model: config_dict.ConfigDict) -> processor.Processor:
+    return processor.Processor(
+        model.num_blocks,
+        model.layers_per_block,
+        lambda: make_self_attention(model),
+        model.share_weights,
+        model.remat,
+    )
+
+
+def make_bottleneck(model: config_dict.ConfigDict) -> bottleneck.Bottleneck:
+    """Makes the code of an autoencoder, and behind it as much as is before it."""
+    return bottleneck.Bottleneck(
+        model.code_channels,
+        lambda: _make_latent_transformer(model),
+        model.latent_init_scale,
     )
 
 

@@ -1,6 +1,7 @@
 """A small autoencoder of clips, untrained."""
 
 import jax
+import numpy as np
 
 from configs import video_autoencoding
 from experiments import build
@@ -16,6 +17,7 @@ FIELDS = {
     "model.num_frames": 2,
     "model.image_size": (8, 8),
     "model.samples_per_frame": 32,
+    "model.video_patch": (1, 4, 4),
     "model.video_max_resolution": (4, 4),
     "model.num_latents": 4,
     "model.latent_channels": 16,
@@ -30,11 +32,14 @@ def make_config(**changes):
 
 
 def random_variables(config):
-    """The forward pass, and variables of it that are not those of initialisation."""
+    """The forward pass, and parameters under which clips matter."""
     model = build.make_model(config)
     forward = make_forward(model.forward, parse_policy(config.precision))
-    params, state = forward.init(jax.random.key(0), model.batch(1), False)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    noisy = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys)]
-    return forward, Variables(jax.tree.unflatten(tree, noisy), state)
+    params, state = jax.eval_shape(
+        lambda batch: forward.init(jax.random.key(0), batch, False), model.batch(1)
+    )
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda x: (0.3 * rng.normal(size=x.shape)).astype(np.float32), params
+    )
+    return forward, Variables(params, state)

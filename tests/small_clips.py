@@ -13,6 +13,27 @@ RATE = 8_000
 FRAMES = 10  # of a file, 25 a second
 SIZE = (32, 40)
 
+# Autoencoding of such clips at a size that compiles in seconds.
+RUN = (
+    "--config=configs/video_autoencoding.py",
+    "--config.batch_size=4",
+    "--config.eval_batch_size=2",
+    "--config.steps=4",
+    "--config.log_every=2",
+    "--config.data.source=folder",
+    "--config.data.num_classes=2",
+    "--config.data.points.audio=8",
+    "--config.data.points.video=16",
+    "--config.model.num_frames=4",
+    "--config.model.image_size=(16,16)",
+    "--config.model.samples_per_frame=320",
+    "--config.model.video_patch=(1,4,4)",
+    "--config.model.video_max_resolution=(16,16)",
+    "--config.model.num_latents=4",
+    "--config.model.latent_channels=16",
+    "--config.model.layers_per_block=1",
+)
+
 
 def write(folder: pathlib.Path, count: int = 6, first: int = 0) -> list[pathlib.Path]:
     """Writes clips of the first two classes, mono, as 0.mp4, 1.mp4, ..."""

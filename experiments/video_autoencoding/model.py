@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import config_dict
 
-from experiments.model_parts import make_decoder, make_perceiver
+from experiments.model_parts import make_bottleneck, make_decoder, make_perceiver
 from experiments.video_autoencoding.outputs import Measure, points_name, to_floats
 from perceiver_jax.engine.task import Batch, Model
 from perceiver_jax.model import attention
@@ -17,7 +17,6 @@ from perceiver_jax.model.adapters.modalities import (
     ModalityInputs,
     ModalityQueries,
 )
-from perceiver_jax.model.bottleneck import Bottleneck
 
 LABEL = "label"  # the modality that is hidden, and told as a class
 
@@ -119,8 +118,7 @@ class Forward:
         network = make_perceiver(model, decoder)
         latents = network.encode(inputs.array, inputs.mask, is_training)
         if model.code_channels:
-            code = Bottleneck(model.code_channels, model.latent_init_scale)
-            latents = code(latents)
+            latents = make_bottleneck(model)(latents, is_training)
         queries = ModalityQueries(self.outputs, model.label_query_channels)
         found = {}
         for modality in self.outputs:

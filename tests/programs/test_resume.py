@@ -9,6 +9,7 @@ import time
 import numpy as np
 import programs
 import pytest
+import small_clips
 
 from perceiver_jax.engine.checkpoints import checkpoint, named_arrays
 
@@ -94,6 +95,24 @@ def test_killed_run_on_a_stream_of_text_resumes_bit_identically(
     assert train_until(killed, 1, 6, signal.SIGKILL, run) == -signal.SIGKILL
     compiled_anew()
     train(killed, 1, run)
+    assert_equal_runs(whole, killed)
+
+
+def test_killed_run_on_a_stream_of_videos_resumes_bit_identically(
+    tmp_path, compiled_anew
+):
+    """Though another number of processes reads them."""
+    run = (
+        *small_clips.RUN,
+        f"--config.data.dir={small_clips.dataset(tmp_path)}",
+        *("--config.steps=14", "--config.log_every=3"),
+        *("--config.eval_every=7", "--config.checkpoint_every=4"),
+    )
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(whole, 1, run)
+    assert train_until(killed, 1, 6, signal.SIGKILL, run) == -signal.SIGKILL
+    compiled_anew()
+    train(killed, 1, (*run, "--config.data.num_workers=2"))
     assert_equal_runs(whole, killed)
 
 

@@ -126,7 +126,7 @@ def open_file(
         with _open(path) as container:
             video = next(filter(_is_video, container.streams.video), None)
             audio = next(filter(_is_decoded, container.streams.audio), None)
-            first = video or audio
+            first: Any = video or audio
             video = video if "video" in streams else None
             audio = audio if "audio" in streams else None
             if video is None and audio is None:

@@ -32,7 +32,7 @@ def test_a_tone_is_in_the_band_of_its_pitch(hertz):
 
 
 def test_loudness_is_in_decibels_from_silence_to_full_scale():
-    loud, soft = MEL(tone(1000)), MEL(tone(1000, amplitude=0.1))
+    loud, soft = (MEL(tone(1000, amplitude)) for amplitude in (0.5, 0.05))
     best = loud[30].argmax()
     # 20 dB of the 80 between -1 and 1.
     assert loud[30, best] - soft[30, best] == pytest.approx(0.5, abs=1e-3)
@@ -68,7 +68,7 @@ def test_windows_tell_the_time():
 
 
 def test_sizes_that_do_not_go_together_are_named():
-    with pytest.raises(ValueError, match="61440 samples .* into 50 windows|1000"):
+    with pytest.raises(ValueError, match="61441 samples .* into 60 windows"):
         MelSpectrogram(RATE, 61_441, 60, 80)
     with pytest.raises(ValueError, match="of 400 mel bins are narrower"):
         MelSpectrogram(RATE, 61_440, 60, 400)

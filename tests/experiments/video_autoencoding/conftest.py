@@ -6,25 +6,6 @@ import programs
 import pytest
 import small_clips
 
-AV = (
-    "--config=configs/video_autoencoding.py",
-    "--config.batch_size=4",
-    "--config.eval_batch_size=2",
-    "--config.steps=4",
-    "--config.log_every=2",
-    "--config.data.source=folder",
-    "--config.data.num_classes=2",
-    "--config.data.points.audio=8",
-    "--config.data.points.video=16",
-    "--config.model.num_frames=4",
-    "--config.model.image_size=(16,16)",
-    "--config.model.samples_per_frame=320",
-    "--config.model.video_max_resolution=(16,16)",
-    "--config.model.num_latents=4",
-    "--config.model.latent_channels=16",
-    "--config.model.layers_per_block=1",
-)
-
 
 @pytest.fixture(scope="session")
 def clip_files(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
@@ -42,5 +23,5 @@ def trained_av(
 
     Reports are written into it; nothing else is.
     """
-    flags = (*AV, f"--config.data.dir={clip_files}")
+    flags = (*small_clips.RUN, f"--config.data.dir={clip_files}")
     return programs.train_once(tmp_path_factory, worker_id, "av", *flags)
