@@ -7,7 +7,13 @@ import numpy as np
 from perceiver_jax.model.bottleneck import Bottleneck
 
 CHANNELS, CODE = 16, 2
-MODULE = hk.transform(lambda x: Bottleneck(CODE)(x))
+MODULE = hk.transform(lambda x: Bottleneck(CODE, lambda: keep)(x))
+
+
+def keep(latents, is_training):
+    """In place of the latents' Transformer."""
+    assert not is_training
+    return latents
 
 
 def test_no_more_passes_than_the_code():
@@ -22,6 +28,17 @@ def test_no_more_passes_than_the_code():
     found = np.linalg.svd(slopes[0, :, 0], compute_uv=False)
     assert found[CODE - 1] > 1e-3 and found[CODE] < 1e-5
     assert np.abs(slopes[0, :, 1]).max() == 0
+
+
+def test_latents_behind_the_code_are_what_the_transformer_makes_of_them():
+    def double(latents, is_training):
+        return 2 * latents if is_training else latents
+
+    module = hk.transform(lambda x, t: Bottleneck(CODE, lambda: double)(x, t))
+    latents = np.ones((1, 3, CHANNELS), np.float32)
+    params = module.init(jax.random.key(0), latents, True)
+    once, twice = (module.apply(params, None, latents, t) for t in (False, True))
+    np.testing.assert_allclose(twice, 2 * once)
 
 
 def test_latents_that_are_alike_are_told_apart():
