@@ -9,6 +9,11 @@ r"""Photos into a few values, and out of them pixel by pixel (Perceiver IO's que
 | --- | --- | --- |
 | tiny | crops of scikit-learn's two photos, for 2 CPU cores | 316,611 |
 | photos | a folder of photos, or ImageNet's, for a TPU v4-32 | 22,290,763 |
+
+`tiny` came to 27.2 dB of PSNR on held-out crops in 9 minutes on 2 CPU cores; PCA of
+patches with as many values has 32.9, the mean colour 18.9
+(experiments/image_autoencoding/README.md). `photos` was not trained: no accelerator and
+no such photos were at hand.
 """
 
 from ml_collections import config_dict

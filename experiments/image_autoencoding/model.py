@@ -1,8 +1,7 @@
 """The autoencoder of pictures that a config's `model` describes.
 
 image [B, H, W, 3] -> patches -> latents [B, N, D] -> code [B, N, code_channels]
--> latents, which attend to each other again -> decoder, asked for any places
--> colours [B, O, 3] from -1 to 1
+-> latents [B, N, D] -> decoder, asked for any places -> colours [B, O, 3] from -1 to 1
 """
 
 import dataclasses
@@ -14,10 +13,11 @@ from ml_collections import config_dict
 
 from experiments.image_autoencoding.fields import check_sizes
 from experiments.image_autoencoding.outputs import Measure
-from experiments.model_parts import make_bottleneck, make_decoder, make_perceiver
+from experiments.model_parts import make_decoder, make_perceiver
 from perceiver_jax.engine.task import Batch, Model
 from perceiver_jax.model import position
 from perceiver_jax.model.adapters import image as adapters
+from perceiver_jax.model.bottleneck import Bottleneck
 
 
 def make_model(config: config_dict.ConfigDict) -> Model:
@@ -72,7 +72,10 @@ class Forward:
         decoder = make_decoder(model, output_channels=3)
         network = make_perceiver(model, decoder)
         latents = network.encode(inputs, is_training=is_training)
-        latents = make_bottleneck(model)(latents, is_training)
+        # Here a latent stands for a place: a processor behind the code gained nothing
+        # (docs/log.md).
+        code = Bottleneck(model.code_channels, init_scale=model.latent_init_scale)
+        latents = code(latents)
 
         def embed(points: jax.Array) -> jax.Array:
             row, column = jnp.divmod(points, len(columns))
