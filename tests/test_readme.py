@@ -206,7 +206,6 @@ def make_photos(folder: pathlib.Path, rng: np.random.Generator) -> None:
     for name, shape in (("a", (200, 60)), ("b", (190, 90))):
         pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")
-    (folder / "broken.jpg").write_bytes(b"no picture")
 
 
 MAKERS = {
