@@ -3,6 +3,7 @@
 from experiments.checks import COUNT, PIXELS, SHARE, SIZE, Each, OneOf
 
 SOURCES = ("kinetics", "folder", "rendered")
+LOSSES = ("l1", "l2")
 
 RANGES = {
     "data.source": OneOf(SOURCES),
@@ -11,6 +12,7 @@ RANGES = {
     "data.label_hidden": SHARE,
     "data.points.audio": SIZE,
     "data.points.video": SIZE,
+    "data.loss": OneOf(LOSSES),
     "data.loss_weights.audio": SIZE,
     "data.loss_weights.video": SIZE,
     "data.loss_weights.label": SIZE,

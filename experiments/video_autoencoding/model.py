@@ -44,7 +44,7 @@ def make_model(config: config_dict.ConfigDict) -> Model:
     return Model(
         forward=Forward(model, inputs, outputs),
         example=example,
-        metrics=Measure(outputs, dict(data.loss_weights)),
+        metrics=Measure(outputs, data.loss, dict(data.loss_weights)),
     )
 
 

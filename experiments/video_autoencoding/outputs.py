@@ -36,10 +36,13 @@ class Measure:
 
     Attributes:
       modalities: what is decoded.
+      loss: of modalities with axes: "l1", mean absolute errors, as the paper; or
+        "l2", mean square errors.
       loss_weights: by name (Perceiver IO, appendix I).
     """
 
     modalities: Sequence[Modality]
+    loss: str
     loss_weights: Mapping[str, float]
 
     def __call__(
@@ -54,9 +57,10 @@ class Measure:
             if modality.grid:
                 known = _known(modality, batch)
                 weight = batch["mask"] * known.any(1)
-                own = _mean(jnp.abs(decoded - target), known)
+                absolute = _mean(jnp.abs(decoded - target), known)
                 square = _mean(jnp.square(decoded - target), known)
-                found[f"{name}_l1"] = (own, weight)
+                own = {"l1": absolute, "l2": square}[self.loss]
+                found[f"{name}_l1"] = (absolute, weight)
                 found[f"{name}_psnr"] = (psnr(square), weight)
             else:
                 logits, labels = decoded[:, 0], target[:, 0]
