@@ -43,3 +43,11 @@ def random_variables(config):
         lambda x: (0.3 * rng.normal(size=x.shape)).astype(np.float32), params
     )
     return forward, Variables(params, state)
+
+
+def make_batch(config, count):
+    """The first held-out clips of a config, all of each to be decoded."""
+    batch = next(iter(build.make_task(config).evaluations["test"].batches()))
+    return {name: x[:count].copy() for name, x in batch.items() if name != "mask"} | {
+        "mask": np.ones(count, np.float32)
+    }

@@ -46,7 +46,6 @@ LAYER_AXES = {  # of all that is in a module
     "learned_queries": 0,
     "task_queries": 0,
     "task_tokens": 0,
-    "bottleneck": 0,
     "decoder": 0,
     "mean_pool": 0,
     "bottleneck": 0,
@@ -57,7 +56,7 @@ LAYER_AXES = {  # of all that is in a module
 
 def place(module):
     """The row of LAYER_AXES that a module is in."""
-    module = re.sub(r"^\w+_(head/|output$)", r"\1", module)
+    module = re.sub(r"^\w+_(head/|output$)|^bottleneck/(processor/)", r"\1\2", module)
     found = [row for row in LAYER_AXES if f"{module}/".startswith(f"{row}/")]
     assert len(found) == 1, f"{module} is in {found or 'no row'}"
     return found[0]
