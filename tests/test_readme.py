@@ -220,12 +220,20 @@ def make_sounds(folder: pathlib.Path, rng: np.random.Generator) -> None:
         (folder / f"{split}.csv").write_text("\n".join(rows))
 
 
+def make_photos(folder: pathlib.Path, rng: np.random.Generator) -> None:
+    folder.mkdir()
+    for name, shape in (("a", (200, 60)), ("b", (190, 90))):
+        pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
 MAKERS = {
     "images": make_images,
     "corpus": make_corpus,
     "texts": make_texts,
     "pairs": make_pairs,
     "sounds": make_sounds,
+    "photos": make_photos,
 }
 
 

@@ -13,12 +13,12 @@ from perceiver_jax.model.perceiver import Latents
 class Bottleneck(hk.Module):
     """What the decoder gets of latents: a few values of each, and which one it is.
 
-    Latents then attend to each other: without that, a query's head, which gets a mean
-    over latents, would know of no more than `code_channels` values in all.
+    With a processor, latents then attend to each other: without, a query's head, which
+    gets a mean over latents, knows of no more than `code_channels` values in all.
     """
 
     code_channels: int
-    make_processor: Callable[[], processor.Processor]
+    make_processor: Callable[[], processor.Processor] | None = None
     init_scale: float = 0.02  # of what tells latents apart
     name: str | None = None
 
@@ -28,4 +28,6 @@ class Bottleneck(hk.Module):
         code = attention.Projection(self.code_channels, name="code")(latents)
         own = position.learned_array("latents", num_latents, channels, self.init_scale)
         decoded = attention.Projection(channels, name="from_code")(code) + own
+        if self.make_processor is None:
+            return decoded
         return self.make_processor()(decoded, is_training)

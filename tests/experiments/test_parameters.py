@@ -46,6 +46,7 @@ LAYER_AXES = {  # of all that is in a module
     "learned_queries": 0,
     "task_queries": 0,
     "task_tokens": 0,
+    "bottleneck": 0,
     "decoder": 0,
     "mean_pool": 0,
     "bottleneck": 0,
