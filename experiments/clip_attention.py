@@ -90,8 +90,8 @@ class Spectrum:
         places = np.arange(self.spectrogram.size) * len(weights)
         spread = weights[places // self.spectrogram.size]
         spread = spread.reshape(self.spectrogram.shape)
-        look = dict(cmap="magma", origin="lower", aspect="auto")
-        ax.imshow(spread.T, vmin=0, vmax=top, **look)
+        image = ax.imshow(spread.T, cmap="magma", origin="lower", aspect="auto")
+        image.set_clim(0, top)
 
 
 def by_modality(
