@@ -40,8 +40,15 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     config.optimizer.reference_batch_size = 1024
     config.optimizer.weight_decay = 0.1
     config.optimizer.clip_norm = 10.0
+    config.data = _data()
+    config.model = _model()
+    _io(config)
+    VARIANTS[variant](config)
+    return config
 
-    config.data = data = config_dict.ConfigDict()
+
+def _data():
+    data = config_dict.ConfigDict()
     data.source = "audioset"  # or "folder", "rendered": README
     data.dir = ""
     data.classes = "class_labels_indices"  # of "audioset": data.dir/NAME.csv
@@ -50,15 +57,11 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     data.whole_videos = False  # files named by YTID alone hold more than their segment
     data.num_classes = 527
     data.frames_per_second = 25
-    data.eval_clips = (
-        16  # of each file, evenly spaced; their probabilities are averaged
-    )
+    data.eval_clips = 16  # of each file, evenly spaced; probabilities are averaged
     data.read_side = 256  # shorter side of frames, before a part of them is taken
     data.crop_area = (0.08, 1.0)  # share of the frame, Inception crop
     data.flip = True
-    data.color = (
-        0.4  # largest change of brightness, contrast, saturation; hue: a fourth
-    )
+    data.color = 0.4  # largest change of brightness, contrast, saturation; hue: 1/4
     data.dropout = config_dict.ConfigDict()  # how often a sense is left out in training
     data.dropout.audio = 0.0
     data.dropout.mel = 0.0
@@ -69,8 +72,11 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     data.pad = False  # take files shorter than a clip, what is missing not attended to
     data.max_corrupt = 1000  # files that training may skip before it stops
     data.num_workers = 16  # processes that read; 0: threads only
+    return data
 
-    config.model = model = base.get_model()
+
+def _model():
+    model = base.get_model()
     model.inputs = ("audio", "video")  # any of "audio", "mel", "video"
     model.num_frames = 32  # of a clip
     model.image_size = (224, 224)
@@ -89,9 +95,7 @@ def get_config(variant: str = "shapes") -> config_dict.ConfigDict:
     model.head = "query"  # or "mean", the head of 2021
     model.query_channels = 1024
     model.remat = True
-    _io(config)
-    VARIANTS[variant](config)
-    return config
+    return model
 
 
 def _io(config):

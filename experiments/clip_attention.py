@@ -30,8 +30,8 @@ class Sense(Protocol):
     def show(self, ax: Axes) -> None:
         """Draws it."""
 
-    def look(self, ax: Axes, weights: np.ndarray) -> None:
-        """Draws how much a latent gives to each of its elements [*grid]."""
+    def look(self, ax: Axes, weights: np.ndarray, top: float) -> None:
+        """Draws how much, of `top`, a latent gives to each of its elements [*grid]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +46,11 @@ class Frames:
         """See `Sense`."""
         ax.imshow(side_by_side(self.video), interpolation="nearest")
 
-    def look(self, ax: Axes, weights: np.ndarray) -> None:
+    def look(self, ax: Axes, weights: np.ndarray, top: float) -> None:
         """See `Sense`."""
-        ax.imshow(side_by_side(weights), cmap="magma", vmin=0)
+        for axis, length in enumerate(weights.shape):  # an element on all its pixels
+            weights = weights.repeat(self.video.shape[axis] // length, axis)
+        ax.imshow(side_by_side(weights), cmap="magma", vmin=0, vmax=top)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +65,11 @@ class Wave:
         """See `Sense`."""
         ax.plot(np.linspace(0, 1, len(self.audio)), self.audio[:, 0], linewidth=0.5)
 
-    def look(self, ax: Axes, weights: np.ndarray) -> None:
+    def look(self, ax: Axes, weights: np.ndarray, top: float) -> None:
         """See `Sense`."""
-        ax.fill_between(np.linspace(0, 1, len(weights)), weights)
+        edges = np.linspace(0, 1, len(weights) + 1)
+        ax.stairs(weights, edges, fill=True)
+        ax.set_ylim(0, top)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,13 +84,14 @@ class Spectrum:
         """See `Sense`."""
         ax.imshow(self.spectrogram.T, cmap="magma", origin="lower", aspect="auto")
 
-    def look(self, ax: Axes, weights: np.ndarray) -> None:
+    def look(self, ax: Axes, weights: np.ndarray, top: float) -> None:
         """See `Sense`."""
         # An element may be a part of a window, or several windows.
         places = np.arange(self.spectrogram.size) * len(weights)
         spread = weights[places // self.spectrogram.size]
         spread = spread.reshape(self.spectrogram.shape)
-        ax.imshow(spread.T, cmap="magma", vmin=0, origin="lower", aspect="auto")
+        image = ax.imshow(spread.T, cmap="magma", origin="lower", aspect="auto")
+        image.set_clim(0, top)
 
 
 def by_modality(
@@ -132,8 +137,9 @@ def draw(senses: Mapping[str, Sense], maps: Mapping[str, np.ndarray]) -> Figure:
         sense.show(ax)
         ax.set_title(sense.title, fontsize=9, loc="left")
     for row, latent in zip(axes[1:], latents):
+        top = max(x[latent].max() for x in together)  # one scale for all senses
         for ax, name in zip(row, senses):
-            senses[name].look(ax, weights[name][latent])
+            senses[name].look(ax, weights[name][latent], top)
         shares = ", ".join(
             f"{sense.title} {x[latent].sum():.0%}"
             for sense, x in zip(senses.values(), together)

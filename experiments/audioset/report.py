@@ -34,7 +34,7 @@ CLIPS_CAPTION = (
 )
 ATTENTION_CAPTION = (
     "A clip, and where latents look that look at few places: brighter is more. Every "
-    "map has its own scale, and heads are averaged."
+    "latent has its own scale, and heads are averaged."
 )
 
 

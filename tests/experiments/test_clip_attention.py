@@ -57,3 +57,25 @@ def test_one_sense_is_a_column_of_its_own(name):
     figure = clip_attention.draw({name: senses[name]}, maps)
     assert len(figure.axes) == 1 + 4
     plt.close(figure)
+
+
+def test_an_element_is_drawn_on_all_that_it_covers():
+    figure, axes = plt.subplots(1, 3)
+    frames = np.zeros((4, 4, 6, 3), np.uint8)
+    weights = np.arange(12.0).reshape(2, 2, 3)
+    clip_attention.Frames(frames).look(axes[0], weights, 11.0)
+    (image,) = axes[0].images
+    expected = weights.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    np.testing.assert_array_equal(image.get_array(), np.concatenate([*expected], 1))
+    assert image.get_clim() == (0, 11)
+    # An element may be half of a window, or two windows.
+    for count in (8, 2):
+        spectrum = clip_attention.Spectrum(np.zeros((4, 6)))
+        spectrum.look(axes[1], np.arange(float(count)), 7.0)
+        found = np.asarray(axes[1].images[-1].get_array()).T
+        np.testing.assert_array_equal(
+            found.ravel(), np.arange(count).repeat(24 // count)
+        )
+    clip_attention.Wave(np.zeros((12, 1))).look(axes[2], np.arange(4.0), 5.0)
+    assert axes[2].get_ylim() == (0, 5)
+    plt.close(figure)
