@@ -104,14 +104,14 @@ def _kinetics_classes(config):
 def _shapes(config):
     config.batch_size = 16
     config.eval_batch_size = 48
-    config.steps = 3000
+    config.steps = 6000
     config.log_every = 100
-    config.eval_every = 1000
+    config.eval_every = 2000
     config.checkpoint_every = 500
     config.precision = "params=float32,compute=float32,output=float32"  # CPUs
 
     config.optimizer.name = "adamw"  # LAMB is for large batches
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.schedule = "warmup_cosine"
     config.optimizer.warmup_steps = 100
     config.optimizer.b2 = 0.98
@@ -123,21 +123,30 @@ def _shapes(config):
     config.data.points.video = 512
     config.data.loss = "l2"  # "l1" long sees the ground only, most of the pixels
     config.data.loss_weights.video = 1.0
-    config.data.loss_weights.label = 0.03
+    config.data.loss_weights.label = 0.005
     config.data.rendered_clips = 20_000
 
     config.model.num_frames = 8
     config.model.image_size = (24, 24)
     config.model.samples_per_frame = 64
+    config.model.video_patch = (2, 8, 8)
     config.model.audio_bands = 16
     config.model.video_bands = 8
     config.model.video_max_resolution = (24, 24)
     config.model.label_query_channels = 64
     config.model.decoder_channels = 64
+    config.model.code_channels = 4  # 256 values a clip: PCA beside it takes as many
     config.model.num_latents = 64
     config.model.latent_channels = 96
-    config.model.layers_per_block = 3
+    config.model.latent_init_scale = 1.0  # alike at first, they are slow to part
+    config.model.layers_per_block = 2
     config.model.num_self_heads = 4
+    config.model.num_cross_heads = 4
+    config.model.num_decoder_heads = 4
+    config.model.decoder_widening = 2
+    config.model.decoder_query_residual = True
+    config.model.qk_channels = 96
+    config.model.v_channels = 96
 
 
 VARIANTS = {
