@@ -13,6 +13,7 @@ from experiments.video_autoencoding import fields
     [
         ({"data.source": "files"}, "data.source='files' must be one of kinetics"),
         ({"data.label_hidden": 1.5}, "data.label_hidden=1.5 must be"),
+        ({"data.loss": "l3"}, "data.loss='l3' must be one of l1, l2"),
         ({"data.loss_weights.video": -1.0}, "data.loss_weights.video=-1.0 must be at"),
         ({"data.num_classes": 10}, "data.num_classes=10, but the data has 9 classes"),
         ({"model.num_frames": 0}, "model.num_frames=0 must be at least 1"),

@@ -8,11 +8,11 @@ from experiments import build
 from experiments.video_autoencoding.outputs import to_frames
 
 
-def make(points=False):
+def make(points=False, **changes):
     """A model's metrics, random outputs, and a batch of three clips."""
     counts = {"data.points.video": 6, "data.points.audio": 2}
-    changes = counts if points else dict.fromkeys(counts, 0)
-    model = build.make_model(make_config(**changes))
+    counts = counts if points else dict.fromkeys(counts, 0)
+    model = build.make_model(make_config(**counts, **changes))
     rng = np.random.default_rng(0)
     batch = {
         "mask": np.ones(3, np.float32),
@@ -54,9 +54,10 @@ def test_psnr_is_of_each_clip_and_of_what_there_is():
     assert values[2] == pytest.approx(psnr(error), rel=1e-5)
 
 
+@pytest.mark.parametrize(("loss", "error"), [("l1", np.abs), ("l2", np.square)])
 @pytest.mark.parametrize("points", [False, True])
-def test_the_loss_is_the_weighted_sum_of_the_modalities(points):
-    measure, outputs, batch = make(points)
+def test_the_loss_is_the_weighted_sum_of_the_modalities(points, loss, error):
+    measure, outputs, batch = make(points, **{"data.loss": loss})
     found = measure(outputs, batch)
     weights = make_config().data.loss_weights
     logits = outputs["label"][0, 0].astype(np.float64)
@@ -67,8 +68,8 @@ def test_the_loss_is_the_weighted_sum_of_the_modalities(points):
         pixels = pixels[batch["video_points"][0]]
         patches = patches[batch["audio_points"][0]]
     expected = (
-        weights.video * np.abs(outputs["video"][0] - pixels).mean()
-        + weights.audio * np.abs(outputs["audio"][0] - patches).mean()
+        weights.video * error(outputs["video"][0] - pixels).mean()
+        + weights.audio * error(outputs["audio"][0] - patches).mean()
         + weights.label * label
     )
     assert found["loss"][0][0] == pytest.approx(expected, rel=1e-5)
