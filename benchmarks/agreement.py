@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from ml_collections import config_dict
 
-from configs import digits, masked_lm, optical_flow
+from configs import digits, masked_lm, optical_flow, video_autoencoding
 from experiments import build
 from perceiver_jax.engine.update import Update
 
@@ -63,11 +63,28 @@ def flow() -> config_dict.ConfigDict:
     return _changed(optical_flow.get_config("tiny_synthetic"), fields)
 
 
+def video() -> config_dict.ConfigDict:
+    """The autoencoder of clips: 41 inputs and 33 queries, in chunks."""
+    fields = {
+        "model.num_frames": 4,
+        "model.image_size": (16, 16),
+        "model.samples_per_frame": 32,
+        "model.video_patch": (1, 4, 8),
+        "model.video_max_resolution": (4, 2),
+        "model.query_chunk": 10,
+        "data.points.audio": 5,
+        "data.points.video": 27,
+        "accumulate": 1,
+    }
+    return _changed(video_autoencoding.get_config(), fields)
+
+
 CASES = {
     "image, 2021": iterative,
     "image, 2022": convolutional,
     "text": text,
     "flow": flow,
+    "video": video,
 }
 
 

@@ -29,6 +29,8 @@ def alone(case):
         ("image, 2021", "inputs", 4),
         ("text", "inputs", 0),
         ("flow", "inputs", 4),
+        ("video", "replicated", 0),
+        ("video", "inputs", 4),
     ],
 )
 def test_loss_and_gradients_are_those_of_one_device(case, mode, devices, monkeypatch):
