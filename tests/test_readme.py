@@ -204,7 +204,7 @@ def make_pairs(folder: pathlib.Path, rng: np.random.Generator) -> None:
             files.write_flow(folder / split / f"{name}_flow.flo", flow)
 
 
-def make_sounds(folder: pathlib.Path, rng: np.random.Generator) -> None:
+def make_clips(folder: pathlib.Path, rng: np.random.Generator) -> None:
     del rng
     folder.mkdir()
     rendered = RenderedClips(90, (72, 80), 20, 640)
@@ -232,7 +232,8 @@ MAKERS = {
     "corpus": make_corpus,
     "texts": make_texts,
     "pairs": make_pairs,
-    "sounds": make_sounds,
+    "clips": make_clips,
+    "sounds": make_clips,
     "photos": make_photos,
 }
 
