@@ -136,7 +136,7 @@ def test_fields_that_are_named_exist(page):
         assert field in all_fields(), field
     if page.name != "log.md":  # which tells of fields that are gone
         for field in re.findall(
-            r"`((?:data|model|optimizer)\.(?!py|safetensors)\w+)", text
+            r"`((?:data|model|optimizer)\.(?!py|safetensors)[\w.]*\w)", text
         ):
             assert field in all_fields(), field
 

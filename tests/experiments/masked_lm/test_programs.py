@@ -16,9 +16,11 @@ def test_the_bigram_stands_beside_the_model_on_the_same_bytes(pretrained_text):
 
 def test_the_papers_tables_of_models():
     done = programs.run("scripts.paper_tables")
-    language, flow = done.stdout.split("\n\n")
+    sound, language, flow, video = done.stdout.split("\n\n")
+    assert len(sound.splitlines()) == 11
     rows = {line[:24].strip(): line[24:].split() for line in language.splitlines()}
     assert rows["Perceiver IO"][0] == "201,108,230"
     assert len(rows) == 7
     assert "3x3 patches of both frames       41,057,134" in flow
     assert len(flow.splitlines()) == 10
+    assert "784 latents, 88x                 19,858,855" in video
