@@ -1,4 +1,4 @@
-"""For every config: which parameters decay, and how many of their axes count layers."""
+"""For every model: which parameters decay, and how many of their axes count layers."""
 
 import re
 
@@ -62,7 +62,7 @@ def place(module):
     return found[0]
 
 
-@pytest.mark.parametrize("name", all_configs.NAMES)
+@pytest.mark.parametrize("name", all_configs.PROGRAMS)
 def test_what_parameters_are(name):
     model = build.make_model(all_configs.get_config(name))
     described = parameters.describe(model.forward, model.batch(1))
