@@ -11,11 +11,14 @@ SCIKIT_LEARN = "scikit-learn>=1.5"
 # Heavy libraries that one kind of data or program needs; perceiver_jax.extras names
 # the extra where one is missing.
 EXTRAS = {
+    "demo": ["mlxtend>=0.23", SCIKIT_LEARN],
     "digits": [SCIKIT_LEARN],
     "flow": ["opencv-python-headless>=4.10", MATPLOTLIB, SCIKIT_LEARN],
     "plots": [MATPLOTLIB],
+    "points": ["h5py>=3.12", MATPLOTLIB, "scikit-image>=0.25", "trimesh>=4.5"],
     "scores": [SCIKIT_LEARN],
     "sweep": [MATPLOTLIB, "rich>=13.7", "submitit>=1.5.2"],
+    "tables": [SCIKIT_LEARN, MATPLOTLIB],
     "text": ["sentencepiece>=0.2.1"],
     "tfds": ["tensorflow-datasets>=4.9.9"],
     "video": ["av>=14", MATPLOTLIB],
